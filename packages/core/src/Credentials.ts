@@ -1,0 +1,166 @@
+/**
+ * Who is asking: the authorisation of each request, and the TLS identity of each connection.
+ *
+ * A seam of its own, because credentials expire while clients live: a token file is read again, a plugin is asked
+ * again, a certificate is renewed. `KubeClient` asks for the identity before each connection and for the headers before
+ * each request, on every channel.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Redacted from "effect/Redacted"
+import type { ClientCertificate } from "./Endpoint.ts"
+
+/** Credentials could not be had: a token file is gone, a plugin failed. */
+export class CredentialsError extends Data.TaggedError("CredentialsError")<{
+  /** What was tried, and what to do about it. Holds no secret. */
+  readonly description: string
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    return this.description
+  }
+}
+
+/** The TLS identity of new connections. A new `generation` means new material: connections made before stay as they are. */
+export interface Identity {
+  readonly generation: number
+  readonly clientCertificate?: ClientCertificate | undefined
+}
+
+/** Authorises the requests of one client. */
+export class Credentials extends Context.Service<Credentials, {
+  /** Adds the headers that say who is asking. */
+  readonly authorize: (
+    request: HttpClientRequest.HttpClientRequest
+  ) => Effect.Effect<HttpClientRequest.HttpClientRequest, CredentialsError>
+  /** The server answered 401: forget what is cached. `true` when another try can give other credentials. */
+  readonly invalidate: Effect.Effect<boolean>
+  readonly identity: Effect.Effect<Identity, CredentialsError>
+}>()("@effect-k8s/core/Credentials") {}
+
+/** Acts as another user (`Impersonate-*` headers). Groups, uid and extra need a user. */
+export interface Impersonation {
+  readonly user: string
+  readonly uid?: string | undefined
+  readonly groups?: ReadonlyArray<string> | undefined
+  readonly extra?: Readonly<Record<string, ReadonlyArray<string>>> | undefined
+}
+
+/** What `make` takes. A token wins over basic credentials, as in client-go. */
+export interface Options {
+  readonly token?: Redacted.Redacted<string> | undefined
+  readonly username?: string | undefined
+  readonly password?: Redacted.Redacted<string> | undefined
+  readonly clientCertificate?: ClientCertificate | undefined
+  readonly impersonate?: Impersonation | undefined
+}
+
+// Bytes that a header name may not hold, and `%` itself, are percent-encoded; keys compare in lower case.
+const encodeExtraKey = (key: string): string =>
+  Array.from(
+    new TextEncoder().encode(key.toLowerCase()),
+    (byte) => {
+      const char = String.fromCharCode(byte)
+      return /[a-z0-9!#$&'*+.^_`|~-]/.test(char) ? char : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`
+    }
+  ).join("")
+
+const impersonationHeaders = (impersonate: Impersonation | undefined): Record<string, string> => {
+  if (impersonate === undefined) return {}
+  const headers: Record<string, string> = { "impersonate-user": impersonate.user }
+  if (impersonate.uid !== undefined) headers["impersonate-uid"] = impersonate.uid
+  if (impersonate.groups !== undefined && impersonate.groups.length > 0) {
+    headers["impersonate-group"] = impersonate.groups.join("\n")
+  }
+  for (const [key, values] of Object.entries(impersonate.extra ?? {})) {
+    if (values.length > 0) headers[`impersonate-extra-${encodeExtraKey(key)}`] = values.join("\n")
+  }
+  return headers
+}
+
+const authorizeWith = (
+  options: Options
+): (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest => {
+  const impersonation = impersonationHeaders(options.impersonate)
+  return (request) => {
+    if (options.token !== undefined) request = HttpClientRequest.bearerToken(request, options.token)
+    else if (options.username !== undefined) {
+      request = HttpClientRequest.basicAuth(request, options.username, options.password ?? Redacted.make(""))
+    }
+    return HttpClientRequest.setHeaders(request, impersonation)
+  }
+}
+
+/**
+ * Credentials that never change.
+ *
+ * @example
+ * ```ts
+ * import * as Credentials from "@effect-k8s/core/Credentials"
+ * import * as Redacted from "effect/Redacted"
+ *
+ * const credentials = Credentials.make({ token: Redacted.make("a-token"), impersonate: { user: "jane" } })
+ * ```
+ */
+export const make = (options: Options = {}): Credentials["Service"] => {
+  const authorize = authorizeWith(options)
+  return Credentials.of({
+    authorize: (request) => Effect.succeed(authorize(request)),
+    invalidate: Effect.succeed(false),
+    identity: Effect.succeed({ generation: 0, clientCertificate: options.clientCertificate })
+  })
+}
+
+// kubelet renews projected tokens well before they expire; client-go reads them again at most once a minute.
+const tokenFileTtlMillis = 60_000
+
+/**
+ * A bearer token from a file, read again once a minute and after a 401.
+ *
+ * Fails with `CredentialsError` at a request when the file cannot be read and no earlier token is known.
+ */
+export const fromTokenFile = Effect.fnUntraced(function*(
+  path: string,
+  options: Omit<Options, "token"> = {}
+): Effect.fn.Return<Credentials["Service"], never, FileSystem.FileSystem> {
+  const fs = yield* FileSystem.FileSystem
+  const authorize = authorizeWith(options)
+  let known: { readonly token: Redacted.Redacted<string>; readonly readAt: number } | undefined
+
+  const token = Effect.gen(function*() {
+    const now = yield* Clock.currentTimeMillis
+    if (known !== undefined && now - known.readAt < tokenFileTtlMillis) return known.token
+    const previous = known
+    return yield* fs.readFileString(path).pipe(
+      Effect.map((text) => {
+        known = { token: Redacted.make(text.trim()), readAt: now }
+        return known.token
+      }),
+      Effect.catch((cause) =>
+        previous === undefined
+          ? Effect.fail(
+            new CredentialsError({
+              description: `the token file ${path} could not be read; check that it exists and that this process may read it`,
+              cause
+            })
+          )
+          : Effect.succeed(previous.token)
+      )
+    )
+  })
+
+  return Credentials.of({
+    authorize: (request) =>
+      Effect.map(token, (value) => HttpClientRequest.bearerToken(authorize(request), value)),
+    invalidate: Effect.sync(() => {
+      const had = known !== undefined
+      known = undefined
+      return had
+    }),
+    identity: Effect.succeed({ generation: 0, clientCertificate: options.clientCertificate })
+  })
+})
