@@ -52,9 +52,9 @@ export interface Impersonation {
 
 /** What `make` takes. A token wins over basic credentials, as in client-go. */
 export interface Options {
-  readonly token?: Redacted.Redacted<string> | undefined
+  readonly token?: Redacted.Redacted | undefined
   readonly username?: string | undefined
-  readonly password?: Redacted.Redacted<string> | undefined
+  readonly password?: Redacted.Redacted | undefined
   readonly clientCertificate?: ClientCertificate | undefined
   readonly impersonate?: Impersonation | undefined
 }
@@ -129,7 +129,7 @@ export const fromTokenFile = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Credentials["Service"], never, FileSystem.FileSystem> {
   const fs = yield* FileSystem.FileSystem
   const authorize = authorizeWith(options)
-  let known: { readonly token: Redacted.Redacted<string>; readonly readAt: number } | undefined
+  let known: { readonly token: Redacted.Redacted; readonly readAt: number } | undefined
 
   const token = Effect.gen(function*() {
     const now = yield* Clock.currentTimeMillis

@@ -15,7 +15,7 @@ export interface Address {
 /** A client certificate for mutual TLS, both parts as PEM text. */
 export interface ClientCertificate {
   readonly cert: string
-  readonly key: Redacted.Redacted<string>
+  readonly key: Redacted.Redacted
 }
 
 /** TLS settings of an endpoint. Without `ca` the runtime's own trust store is used. */
@@ -35,7 +35,7 @@ export interface Proxy {
   /** `http:`, `https:` or `socks5:`, without user information. */
   readonly url: URL
   readonly username?: string | undefined
-  readonly password?: Redacted.Redacted<string> | undefined
+  readonly password?: Redacted.Redacted | undefined
 }
 
 /** Opens the byte connection to an address: a tunnel, an agent, a forwarded port. Called once per connection. */

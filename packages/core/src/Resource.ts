@@ -153,7 +153,7 @@ export type Scope = "Namespaced" | "Cluster"
 export interface Sub<out Out, in out In, out Verbs extends Verb> {
   readonly _tag: "Sub"
   readonly out: Out
-  readonly in: (_: In) => In
+  readonly in: (_: In) => void
   readonly verbs: Verbs
 }
 
