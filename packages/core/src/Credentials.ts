@@ -144,7 +144,8 @@ export const fromTokenFile = Effect.fnUntraced(function*(
         previous === undefined
           ? Effect.fail(
             new CredentialsError({
-              description: `the token file ${path} could not be read; check that it exists and that this process may read it`,
+              description:
+                `the token file ${path} could not be read; check that it exists and that this process may read it`,
               cause
             })
           )
@@ -154,8 +155,7 @@ export const fromTokenFile = Effect.fnUntraced(function*(
   })
 
   return Credentials.of({
-    authorize: (request) =>
-      Effect.map(token, (value) => HttpClientRequest.bearerToken(authorize(request), value)),
+    authorize: (request) => Effect.map(token, (value) => HttpClientRequest.bearerToken(authorize(request), value)),
     invalidate: Effect.sync(() => {
       const had = known !== undefined
       known = undefined

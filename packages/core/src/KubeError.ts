@@ -74,7 +74,9 @@ export class Unauthorized extends Data.TaggedError("Unauthorized")<FromStatus> {
 }
 
 /** The object does not pass validation (422). `causes` name the fields. */
-export class Invalid extends Data.TaggedError("Invalid")<FromStatus & { readonly causes: ReadonlyArray<Status.Cause> }> {
+export class Invalid
+  extends Data.TaggedError("Invalid")<FromStatus & { readonly causes: ReadonlyArray<Status.Cause> }>
+{
   override get message(): string {
     return `${said(this)}; correct the fields named`
   }

@@ -21,7 +21,9 @@ export class Unreachable extends Data.TaggedError("Unreachable")<{
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `could not connect to ${at(this.address)}${because(this.cause)}; check the server address, and that the cluster is running and reachable from here`
+    return `could not connect to ${at(this.address)}${
+      because(this.cause)
+    }; check the server address, and that the cluster is running and reachable from here`
   }
 }
 
@@ -31,7 +33,9 @@ export class CertificateRejected extends Data.TaggedError("CertificateRejected")
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `the certificate of ${at(this.address)} did not verify${because(this.cause)}; check certificate-authority and tls-server-name`
+    return `the certificate of ${at(this.address)} did not verify${
+      because(this.cause)
+    }; check certificate-authority and tls-server-name`
   }
 }
 
@@ -41,7 +45,9 @@ export class TlsFailed extends Data.TaggedError("TlsFailed")<{
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `TLS with ${at(this.address)} failed${because(this.cause)}; check the client certificate, and that the server speaks TLS on this port`
+    return `TLS with ${at(this.address)} failed${
+      because(this.cause)
+    }; check the client certificate, and that the server speaks TLS on this port`
   }
 }
 
@@ -74,7 +80,9 @@ export class NotHttp extends Data.TaggedError("NotHttp")<{
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `${at(this.address)} did not answer with HTTP${because(this.cause)}; check that the address and the scheme (http or https) are those of a Kubernetes API server`
+    return `${at(this.address)} did not answer with HTTP${
+      because(this.cause)
+    }; check that the address and the scheme (http or https) are those of a Kubernetes API server`
   }
 }
 
