@@ -183,8 +183,8 @@ export interface ResourceType {
   readonly sub: {}
 }
 
-/** A row as a value. */
-export interface Resource<in out R extends ResourceType = ResourceType> {
+/** The data of a row. */
+export interface Row {
   readonly group: string
   readonly version: string
   readonly kind: string
@@ -195,6 +195,10 @@ export interface Resource<in out R extends ResourceType = ResourceType> {
   /** Bits by subresource name; `connect` marks one without a typed body. */
   readonly subresources: Readonly<Record<string, number>>
   readonly listKind: string
+}
+
+/** A row as a value, which knows its type. */
+export interface Resource<in out R extends ResourceType = ResourceType> extends Row {
   /** Carries the row's type; there is no value. */
   readonly Type?: (_: R) => R
 }

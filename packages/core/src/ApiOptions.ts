@@ -1,0 +1,126 @@
+/**
+ * The options of the API's verbs, and the shapes of patches and watch events. The same for every kind.
+ */
+
+/** Which objects of a kind. Selectors are in the API's own text form: `app=web,tier!=cache`. */
+export interface Selection {
+  readonly labelSelector?: string | undefined
+  readonly fieldSelector?: string | undefined
+}
+
+/** How fresh an answer must be. */
+export interface Freshness {
+  /** `"0"` accepts what the server has cached; unset asks for the latest. */
+  readonly resourceVersion?: string | undefined
+}
+
+/** Options of `get`. */
+export interface GetOptions extends Freshness {}
+
+/** Options of `list`. */
+export interface ListOptions extends Selection, Freshness {
+  readonly resourceVersionMatch?: "Exact" | "NotOlderThan" | undefined
+  /** At most this many objects; the rest by `continue`. */
+  readonly limit?: number | undefined
+  /** The token of the page before. */
+  readonly continue?: string | undefined
+}
+
+/** Options of `stream`, which pages through a list. */
+export interface StreamOptions extends Selection {
+  /** Objects a request; 500 unless told, as client-go. */
+  readonly pageSize?: number | undefined
+}
+
+/** Options of `watch`. */
+export interface WatchOptions extends Selection, Freshness {
+  readonly resourceVersionMatch?: "NotOlderThan" | undefined
+  readonly allowWatchBookmarks?: boolean | undefined
+  /** Starts with the objects that exist, then a bookmark (`NotOlderThan` is needed with it). */
+  readonly sendInitialEvents?: boolean | undefined
+  /** The server ends the watch after so many seconds. */
+  readonly timeoutSeconds?: number | undefined
+}
+
+/** Options of every write. */
+export interface WriteOptions {
+  /** Validates and admits, but stores nothing. */
+  readonly dryRun?: boolean | undefined
+  /** Who owns the fields that are written. */
+  readonly fieldManager?: string | undefined
+  /** What to do with unknown and duplicate fields. */
+  readonly fieldValidation?: "Ignore" | "Warn" | "Strict" | undefined
+}
+
+/** Options of `apply`. */
+export interface ApplyOptions extends Omit<WriteOptions, "fieldManager"> {
+  readonly fieldManager: string
+  /** Takes fields over from other managers instead of failing with `Conflict`. */
+  readonly force?: boolean | undefined
+}
+
+/** Options of `delete` and `deleteCollection`. */
+export interface DeleteOptions {
+  readonly gracePeriodSeconds?: number | undefined
+  readonly propagationPolicy?: "Foreground" | "Background" | "Orphan" | undefined
+  readonly preconditions?: {
+    readonly uid?: string | undefined
+    readonly resourceVersion?: string | undefined
+  } | undefined
+  readonly dryRun?: boolean | undefined
+}
+
+/** Options of `log`. Counts are in bytes and lines. */
+export interface LogOptions {
+  readonly container?: string | undefined
+  readonly follow?: boolean | undefined
+  readonly previous?: boolean | undefined
+  readonly timestamps?: boolean | undefined
+  readonly sinceSeconds?: number | undefined
+  /** RFC 3339; excludes `sinceSeconds`. */
+  readonly sinceTime?: string | undefined
+  readonly tailLines?: number | undefined
+  readonly limitBytes?: number | undefined
+}
+
+/** What happened to an object, or how far a watch has come. An `ERROR` of the server is a failure of the stream. */
+export type WatchEvent<T> =
+  | { readonly type: "ADDED" | "MODIFIED" | "DELETED"; readonly object: T }
+  | {
+    readonly type: "BOOKMARK"
+    readonly object: {
+      readonly metadata: {
+        readonly resourceVersion: string
+        readonly annotations?: Readonly<Record<string, string>> | undefined
+      }
+    }
+  }
+
+/** One operation of a JSON patch (RFC 6902). */
+export type JsonPatchOperation =
+  | { readonly op: "add" | "replace" | "test"; readonly path: string; readonly value: unknown }
+  | { readonly op: "remove"; readonly path: string }
+  | { readonly op: "move" | "copy"; readonly path: string; readonly from: string }
+
+/** A JSON merge patch (RFC 7386): what is there is set, `null` removes, lists are replaced whole. */
+export type MergePatch<T> = T extends ReadonlyArray<unknown> ? T
+  : T extends object ? { readonly [K in keyof T]?: MergePatch<T[K]> | null | undefined }
+  : T
+
+/** A strategic merge patch: as a merge patch, but lists are merged by their keys, and `$patch` directs. */
+export type StrategicPatch<T> = T extends ReadonlyArray<infer E>
+  ? ReadonlyArray<StrategicPatch<E> & { readonly $patch?: "delete" | "replace" | "merge" | undefined }>
+  : T extends object ? { readonly [K in keyof T]?: StrategicPatch<T[K]> | null | undefined }
+  : T
+
+/** The answer of a delete that has nothing more to do. */
+export interface DeleteStatus {
+  readonly kind: "Status"
+  readonly apiVersion: "v1"
+  readonly status?: string | undefined
+  readonly details?: {
+    readonly name?: string | undefined
+    readonly kind?: string | undefined
+    readonly uid?: string | undefined
+  } | undefined
+}

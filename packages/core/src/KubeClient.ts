@@ -1,0 +1,279 @@
+/**
+ * A client of one cluster, as one user: requests, streams and upgrades with the cluster's TLS, proxy, dialler and
+ * credentials.
+ *
+ * `Api` and the channels are written against it. Programs get one from an adapter (`NodeKube.layer`).
+ */
+import * as Bytes from "effect/Bytes"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Headers from "effect/http/Headers"
+import * as HttpClient from "effect/http/HttpClient"
+import type * as HttpClientError from "effect/http/HttpClientError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import type { HttpMethod } from "effect/http/HttpMethod"
+import * as RcRef from "effect/RcRef"
+import type * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Credentials } from "./Credentials.ts"
+import type { Endpoint } from "./Endpoint.ts"
+import * as Retry from "./internal/retry.ts"
+import * as KubeError from "./KubeError.ts"
+import * as Transport from "./Transport.ts"
+import type { TransportError } from "./TransportError.ts"
+
+/** A request below the endpoint's URL. */
+export interface KubeRequest {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE"
+  /** Absolute path, its segments percent-encoded: `/api/v1/namespaces/default/pods`. */
+  readonly path: string
+  readonly query?: ReadonlyArray<readonly [name: string, value: string | Redacted.Redacted]> | undefined
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  readonly body?: { readonly contentType: string; readonly text: string } | undefined
+  /** `application/json` unless told. */
+  readonly accept?: string | undefined
+  /** What is asked, for messages and spans. */
+  readonly info: Omit<KubeError.RequestInfo, "server">
+}
+
+/** The cluster a client talks to. */
+export interface Cluster {
+  /** Its name in the kubeconfig, or the server's host. */
+  readonly name: string
+  /** The server's URL, without user information. */
+  readonly server: string
+}
+
+/**
+ * A client of one cluster.
+ *
+ * - `json` sends a request and parses the answer.
+ * - `stream` sends a request and gives the body as it comes; the request ends with the stream.
+ * - `upgrade` opens a channel. An answer other than 101 is a `Refused` value: which refusals are final, the channel
+ *   decides.
+ *
+ * All fail with `KubeError`. Requests are repeated by the rule of client-go: 429 and 5xx only with `Retry-After`, lost
+ * connections only for reads; a 401 once more when the credentials can be renewed.
+ */
+export class KubeClient extends Context.Service<KubeClient, {
+  readonly cluster: Cluster
+  /** The namespace that is meant when none is named. */
+  readonly namespace: string
+  readonly json: (request: KubeRequest) => Effect.Effect<unknown, KubeError.KubeError>
+  readonly stream: (request: KubeRequest) => Stream.Stream<Uint8Array, KubeError.KubeError>
+  readonly upgrade: (
+    request: KubeRequest
+  ) => Effect.Effect<Transport.Upgraded | Transport.Refused, KubeError.KubeError, Scope.Scope>
+}>()("@effect-k8s/core/KubeClient") {}
+
+/** What `make` takes. */
+export interface Options {
+  readonly endpoint: Endpoint
+  readonly credentials: Credentials["Service"]
+  /** `default` unless told. */
+  readonly namespace?: string | undefined
+  /** The cluster's name; the host of the URL unless told. */
+  readonly clusterName?: string | undefined
+}
+
+const userAgent = "effect-k8s"
+const errorBodyLimit = 64 * 1024
+const decoder = new TextDecoder()
+
+/** Makes a client on a `Platform`. It connects when it is first used; its connections end with the scope. */
+export const make = Effect.fnUntraced(function*(
+  options: Options
+): Effect.fn.Return<KubeClient["Service"], never, Transport.Platform | Scope.Scope> {
+  const platform = yield* Transport.Platform
+  const { credentials, endpoint } = options
+  const server = `${endpoint.url.origin}${endpoint.url.pathname.replace(/\/+$/, "")}`
+
+  // A new generation of TLS material means a new transport. The old one lives as long as a stream holds it.
+  let known = yield* Effect.orElseSucceed(
+    credentials.identity,
+    () => ({ generation: -1, clientCertificate: undefined })
+  )
+  const transports = yield* RcRef.make({
+    acquire: Effect.suspend(() =>
+      platform.transport(
+        known.clientCertificate === undefined
+          ? endpoint
+          : { ...endpoint, tls: { ...endpoint.tls, clientCertificate: known.clientCertificate } }
+      )
+    ),
+    idleTimeToLive: Duration.infinity
+  })
+
+  const fail = (info: KubeRequest["info"], reason: KubeError.KubeErrorReason): KubeError.KubeError =>
+    new KubeError.KubeError({ reason, request: { ...info, server } })
+  const transportFailed = (info: KubeRequest["info"]) => (error: TransportError): KubeError.KubeError =>
+    fail(info, new KubeError.Transport({ error }))
+
+  const currentTransport = (info: KubeRequest["info"]) =>
+    Effect.gen(function*() {
+      const identity = yield* Effect.mapError(
+        credentials.identity,
+        (error) => fail(info, new KubeError.Credentials({ error }))
+      )
+      if (identity.generation !== known.generation) {
+        known = { generation: identity.generation, clientCertificate: identity.clientCertificate }
+        yield* RcRef.invalidate(transports)
+      }
+      return yield* Effect.mapError(RcRef.get(transports), transportFailed(info))
+    })
+
+  const toHttp = (request: KubeRequest) =>
+    HttpClientRequest.make(request.method as HttpMethod)(`${server}${request.path}`).pipe(
+      HttpClientRequest.setUrlParams(request.query ?? []),
+      HttpClientRequest.setHeaders({ accept: request.accept ?? "application/json", "user-agent": userAgent }),
+      HttpClientRequest.setHeaders(request.headers ?? {}),
+      (self) =>
+        request.body === undefined
+          ? self
+          : HttpClientRequest.bodyText(self, request.body.text, request.body.contentType),
+      credentials.authorize,
+      Effect.mapError((error) => fail(request.info, new KubeError.Credentials({ error })))
+    )
+
+  /** One answer of status 2xx, after as many tries as the rule allows. */
+  const exchange = Effect.fnUntraced(function*(
+    request: KubeRequest,
+    client: "http" | "streaming"
+  ): Effect.fn.Return<HttpClientResponse.HttpClientResponse, KubeError.KubeError, Scope.Scope> {
+    let renewed = false
+    for (let attempt = 0;; attempt++) {
+      const transport = yield* currentTransport(request.info)
+      const result = yield* Effect.result(
+        HttpClient.withScope(transport[client]).execute(yield* toHttp(request))
+      )
+      if (Result.isFailure(result)) {
+        const error = fromHttpError(request.info, transport, result.failure)
+        const delay = isConnectionLost(error)
+          ? Retry.delayMillis(attempt, request.method, { _tag: "ConnectionLost" })
+          : undefined
+        if (delay === undefined) return yield* error
+        yield* Effect.sleep(delay)
+        continue
+      }
+      const response = result.success
+      if (response.status >= 200 && response.status < 300) return response
+
+      const retryAfterMillis = yield* retryAfter(response.headers)
+      const body = yield* readErrorBody(response)
+      if (response.status === 401 && !renewed && (yield* credentials.invalidate)) {
+        renewed = true
+        continue
+      }
+      const delay = Retry.delayMillis(attempt, request.method, {
+        _tag: "Answered",
+        code: response.status,
+        retryAfterMillis
+      })
+      if (delay === undefined) {
+        return yield* fail(
+          request.info,
+          KubeError.reasonFromAnswer({ code: response.status, body, retryAfterMillis })
+        )
+      }
+      yield* Effect.sleep(delay)
+    }
+  })
+
+  const fromHttpError = (
+    info: KubeRequest["info"],
+    transport: Transport.Transport["Service"],
+    error: HttpClientError.HttpClientError
+  ): KubeError.KubeError => {
+    switch (error.reason._tag) {
+      case "InvalidUrlError":
+      case "EncodeError":
+        return fail(info, new KubeError.Encode({ description: error.reason.message }))
+      default:
+        return fail(info, new KubeError.Transport({ error: transport.classify(error.reason.cause ?? error.reason) }))
+    }
+  }
+
+  const json = Effect.fnUntraced(function*(request: KubeRequest) {
+    const transport = yield* currentTransport(request.info)
+    const response = yield* exchange(request, "http")
+    const text = yield* Effect.mapError(response.text, (error) => fromHttpError(request.info, transport, error))
+    return yield* Effect.try({
+      try: (): unknown => JSON.parse(text),
+      catch: (cause) =>
+        fail(
+          request.info,
+          new KubeError.Decode({
+            description: `the answer is not JSON but ${response.headers["content-type"] ?? "of no content type"}`,
+            cause
+          })
+        )
+    })
+  }, Effect.scoped)
+
+  const stream = (request: KubeRequest): Stream.Stream<Uint8Array, KubeError.KubeError> =>
+    Stream.unwrap(Effect.gen(function*() {
+      const transport = yield* currentTransport(request.info)
+      const response = yield* exchange(request, "streaming")
+      return Stream.mapError(response.stream, (error) => fromHttpError(request.info, transport, error))
+    }))
+
+  const upgrade = Effect.fnUntraced(function*(
+    request: KubeRequest
+  ): Effect.fn.Return<Transport.Upgraded | Transport.Refused, KubeError.KubeError, Scope.Scope> {
+    const attempt = Effect.gen(function*() {
+      const transport = yield* currentTransport(request.info)
+      return yield* Effect.mapError(transport.upgrade(yield* toHttp(request)), transportFailed(request.info))
+    })
+    const answer = yield* attempt
+    if (answer._tag === "Refused" && answer.status === 401 && (yield* credentials.invalidate)) return yield* attempt
+    return answer
+  })
+
+  const span = (request: KubeRequest) => ({
+    kind: "client" as const,
+    attributes: {
+      "k8s.verb": request.info.verb,
+      "k8s.resource": request.info.resource,
+      "k8s.namespace": request.info.namespace,
+      "k8s.name": request.info.name,
+      "k8s.cluster": options.clusterName ?? endpoint.url.host
+    }
+  })
+
+  return KubeClient.of({
+    cluster: { name: options.clusterName ?? endpoint.url.host, server },
+    namespace: options.namespace ?? "default",
+    json: (request) => Effect.withSpan(json(request), `KubeClient.${request.info.verb}`, span(request)),
+    stream: (request) => Stream.withSpan(stream(request), `KubeClient.${request.info.verb}`, span(request)),
+    upgrade: (request) => Effect.withSpan(upgrade(request), `KubeClient.${request.info.verb}`, span(request))
+  })
+})
+
+const isConnectionLost = (error: KubeError.KubeError): boolean =>
+  error.reason._tag === "Transport" && error.reason.error.reason._tag === "ConnectionLost"
+
+const retryAfter = (headers: Headers.Headers): Effect.Effect<number | undefined> => {
+  const value = headers["retry-after"]
+  if (value === undefined) return Effect.undefined
+  const parsed = Headers.parseRetryAfter(value)
+  return Result.isFailure(parsed)
+    ? Effect.undefined
+    : Effect.map(Clock.currentTimeMillis, (now) => Duration.toMillis(Headers.retryAfterDelay(parsed.success, now)))
+}
+
+// The reason matters more than the whole text: what is too long or cannot be read any more is left out.
+const readErrorBody = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string> =>
+  Effect.suspend(() => {
+    let size = 0
+    return response.stream.pipe(
+      Stream.takeUntil((chunk) => (size += chunk.length) >= errorBodyLimit),
+      Stream.runCollect,
+      Effect.orElseSucceed((): Array<Uint8Array> => []),
+      Effect.map((chunks) => decoder.decode(Bytes.concat(chunks).subarray(0, errorBodyLimit)))
+    )
+  })

@@ -1,0 +1,62 @@
+/**
+ * The transports of Node: undici for requests, with HTTP/2 where the server speaks it, and for upgrades.
+ */
+import type { Endpoint } from "@effect-k8s/core/Endpoint"
+import { Platform, Transport } from "@effect-k8s/core/Transport"
+import { TransportError, UnsupportedOption } from "@effect-k8s/core/TransportError"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { classify } from "./internal/classify.ts"
+import * as Dispatcher from "./internal/dispatcher.ts"
+import { upgrade } from "./internal/upgrade.ts"
+
+const httpClient = Effect.fnUntraced(function*(endpoint: Endpoint) {
+  const dispatcher = yield* Dispatcher.make(endpoint, { allowH2: true })
+  return yield* Effect.provideService(
+    NodeHttpClient.makeUndici,
+    NodeHttpClient.Dispatcher,
+    Dispatcher.withRepeatedHeaders(dispatcher)
+  )
+})
+
+/**
+ * A transport to an endpoint. Requests, streams and upgrades have connections of their own, made when first needed; the
+ * scope destroys them.
+ *
+ * Fails with `UnsupportedOption` for a SOCKS5 proxy, and for a proxy together with a dialler.
+ */
+export const transport = Effect.fnUntraced(function*(
+  endpoint: Endpoint
+): Effect.fn.Return<Transport["Service"], TransportError, Scope.Scope> {
+  if (endpoint.proxy !== undefined && !/^https?:$/.test(endpoint.proxy.url.protocol)) {
+    return yield* new TransportError({
+      reason: new UnsupportedOption({
+        option: `a ${endpoint.proxy.url.protocol.slice(0, -1)} proxy`,
+        runtime: "Node",
+        hint: "use an http or https proxy in proxy-url"
+      })
+    })
+  }
+  if (endpoint.proxy !== undefined && endpoint.dial !== undefined) {
+    return yield* new TransportError({
+      reason: new UnsupportedOption({
+        option: "a proxy together with a dialler",
+        runtime: "Node",
+        hint: "let the dialler connect through the proxy, or leave one of them out"
+      })
+    })
+  }
+  const classifier = classify(endpoint)
+  const upgrades = Dispatcher.withRepeatedHeaders(yield* Dispatcher.make(endpoint, { allowH2: false }))
+  return Transport.of({
+    http: yield* httpClient(endpoint),
+    streaming: yield* httpClient(endpoint),
+    upgrade: (request) => upgrade(upgrades, classifier, request),
+    classify: classifier
+  })
+})
+
+/** Node as a `Platform`. */
+export const layer: Layer.Layer<Platform> = Layer.succeed(Platform, Platform.of({ transport }))
