@@ -1,0 +1,205 @@
+/**
+ * Real sockets in front of a `Handler`: HTTP/1.1 over TCP or TLS, on the loopback only.
+ *
+ * Node parses the requests and frames the answers; upgrades and raw answers go past it, byte for byte.
+ */
+import type { Address } from "@effect-k8s/core/Endpoint"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as Http from "node:http"
+import * as Https from "node:https"
+import type { Socket } from "node:net"
+import { TLSSocket } from "node:tls"
+import type { Identity } from "./Certificates.ts"
+import type { Handler, ServerRequest } from "./Exchange.ts"
+import * as HttpWriter from "./HttpWriter.ts"
+
+/** TLS of the server: its certificate, and the authority whose client certificates it believes (PEM). */
+export interface Tls {
+  readonly identity: Identity
+  readonly clientAuthority: string
+}
+
+/** What `make` takes. */
+export interface Options {
+  readonly handler: Handler
+  /** Without it the server speaks plain HTTP. */
+  readonly tls?: Tls | undefined
+  readonly host?: "127.0.0.1" | "::1" | undefined
+}
+
+/** Counts of the moment, and since the start. */
+export interface Stats {
+  /** Connections that are open, upgraded ones included. */
+  readonly openSockets: number
+  /** Requests whose answer is not complete, and upgraded connections. */
+  readonly openExchanges: number
+  /** Connections accepted since the start. */
+  readonly connections: number
+}
+
+/** A listening server. */
+export interface HttpFrontend {
+  readonly address: Address
+  readonly url: URL
+  readonly stats: Effect.Effect<Stats>
+  /** Cuts every connection, as a server that is restarted does. */
+  readonly disconnect: Effect.Effect<void>
+}
+
+// What a real API server takes; and room for the URL of an exec with a long command.
+const bodyLimit = 3 * 1024 * 1024
+const maxHeaderSize = 1024 * 1024
+
+/** Starts a server on a free port. The scope stops it: every exchange and every socket ends at once. */
+export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<HttpFrontend, never, Scope.Scope> {
+  const host = options.host ?? "127.0.0.1"
+  const sockets = new Set<Socket>()
+  let connections = 0
+  let openExchanges = 0
+
+  const server = yield* Effect.acquireRelease(
+    listen(createServer(options.tls), host),
+    (server) =>
+      Effect.callback<void>((resume) => {
+        server.close(() => resume(Effect.void))
+        for (const socket of sockets) socket.destroy()
+      })
+  )
+  // Made after the server, so the fibers end before it is closed.
+  const run = yield* FiberSet.makeRuntime<never, void>()
+
+  // A reset happens on the TCP socket. A TLS socket does not give its own away, but has the same remote port.
+  const reset = (socket: Socket): void => {
+    const port = socket.remotePort
+    for (const candidate of sockets) if (candidate.remotePort === port) candidate.resetAndDestroy()
+  }
+  const exchange = (message: Http.IncomingMessage, response: Http.ServerResponse, head?: Uint8Array): void => {
+    const socket = message.socket
+    const wire: HttpWriter.Wire = { response, socket, reset: () => reset(socket), head }
+    run(Effect.acquireUseRelease(
+      Effect.sync(() => openExchanges++),
+      () => Effect.scoped(serve(options.handler, message, wire)),
+      () => Effect.sync(() => openExchanges--)
+    ))
+  }
+  server.on("connection", (socket) => {
+    connections++
+    sockets.add(socket)
+    socket.on("error", () => {})
+    socket.on("close", () => sockets.delete(socket))
+  })
+  server.on("request", (message, response) => exchange(message, response))
+  server.on("upgrade", (message, stream, head) => {
+    // Errors of the socket are ours from here on; those that matter come as failures of reads and writes.
+    stream.on("error", () => {})
+    const response = new Http.ServerResponse(message)
+    response.shouldKeepAlive = false
+    response.assignSocket(message.socket)
+    exchange(message, response, head)
+  })
+
+  const bound = server.address()
+  const port = typeof bound === "object" && bound !== null ? bound.port : 0
+  return {
+    address: { host, port },
+    url: new URL(`${options.tls === undefined ? "http" : "https"}://${host === "::1" ? "[::1]" : host}:${port}`),
+    stats: Effect.sync(() => ({ openSockets: sockets.size, openExchanges, connections })),
+    disconnect: Effect.sync(() => {
+      for (const socket of sockets) socket.destroy()
+    })
+  }
+})
+
+const createServer = (tls: Tls | undefined): Http.Server => {
+  // Idle connections stay until the client ends them: a real server keeps them for longer than a test runs.
+  const common = { keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0, maxHeaderSize, noDelay: true }
+  return tls === undefined ? Http.createServer(common) : Https.createServer({
+    ...common,
+    cert: tls.identity.cert,
+    key: Redacted.value(tls.identity.key),
+    ca: tls.clientAuthority,
+    // A certificate is asked for and not demanded; what does not verify is as if it were not there.
+    requestCert: true,
+    rejectUnauthorized: false
+  })
+}
+
+const listen = <S extends Http.Server>(server: S, host: string): Effect.Effect<S> =>
+  Effect.callback((resume) => {
+    server.once("error", (cause) => resume(Effect.die(cause)))
+    server.listen(0, host, () => resume(Effect.succeed(server)))
+  })
+
+const serve = Effect.fnUntraced(function*(
+  handler: Handler,
+  message: Http.IncomingMessage,
+  wire: HttpWriter.Wire
+): Effect.fn.Return<void, Cause.Done, Scope.Scope> {
+  // The client that leaves ends its request. An upgraded connection is left to its protocol, which sees the end itself.
+  const unlessClosed = <A>(effect: Effect.Effect<A, never, Scope.Scope>): Effect.Effect<A, Cause.Done, Scope.Scope> =>
+    Effect.raceFirst(effect, Effect.andThen(closed(wire.socket), Cause.done()))
+
+  const answer = Effect.gen(function*() {
+    const body = yield* readBody(message)
+    return body === undefined ? HttpWriter.tooLarge(bodyLimit) : yield* handler(request(message, body))
+  })
+  const response = yield* unlessClosed(answer)
+  if (response._tag === "Upgrade") return yield* HttpWriter.upgrade(wire, response)
+  yield* unlessClosed(HttpWriter.write(wire, response))
+}, Effect.catchTag("Done", () => Effect.void))
+
+const closed = (socket: Socket): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    const onClose = (): void => resume(Effect.void)
+    if (socket.destroyed) return onClose()
+    socket.once("close", onClose)
+    return Effect.sync(() => socket.off("close", onClose))
+  })
+
+// The whole body, or nothing when it is larger than the limit. A body that breaks off never ends: its socket closes.
+const readBody = (message: Http.IncomingMessage): Effect.Effect<Uint8Array | undefined> =>
+  Effect.callback((resume) => {
+    const chunks: Array<Uint8Array> = []
+    let size = 0
+    message.on("data", (chunk: Uint8Array) => {
+      size += chunk.length
+      if (size <= bodyLimit) chunks.push(chunk)
+      else resume(Effect.undefined)
+    })
+    message.on("end", () => resume(Effect.succeed(Buffer.concat(chunks))))
+    message.on("error", () => {})
+  })
+
+const request = (message: Http.IncomingMessage, body: Uint8Array): ServerRequest => {
+  const headers = new Map<string, Array<string>>()
+  for (let i = 0; i + 1 < message.rawHeaders.length; i += 2) {
+    const name = message.rawHeaders[i]?.toLowerCase() ?? ""
+    const values = headers.get(name) ?? []
+    values.push(message.rawHeaders[i + 1] ?? "")
+    headers.set(name, values)
+  }
+  return {
+    method: message.method ?? "GET",
+    url: new URL(message.url ?? "/", "http://localhost"),
+    headers,
+    body: Effect.succeed(body),
+    certificate: certificate(message.socket)
+  }
+}
+
+const certificate = (socket: Socket): ServerRequest["certificate"] => {
+  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
+  const subject = socket.getPeerCertificate().subject
+  // A repeated attribute comes as an array, whatever its type says.
+  const organisations: string | ReadonlyArray<string> | undefined = subject.O
+  const groups = organisations === undefined
+    ? []
+    : typeof organisations === "string"
+    ? [organisations]
+    : organisations
+  return { user: String(subject.CN), groups }
+}
