@@ -145,16 +145,14 @@ export const makeParser = (nonce: string): Parser => {
       const byte = chunk[at]!
       if (byte === lineFeed && lineLength > 1) {
         const text = String.fromCharCode(...line.subarray(1, lineLength))
-        if (line[0] === ended) {
-          trailer = parseTrailer(text)
-          done = trailer !== undefined
-        } else if (/^\d{1,10}$/.test(text)) processGroup = Number(text)
-        if (trailer === undefined && processGroup === undefined) release(output)
-        else {
+        if (line[0] === ended && (trailer = parseTrailer(text)) !== undefined) {
+          done = true
+        } else if (line[0] === started && /^\d{1,10}$/.test(text)) {
+          processGroup = Number(text)
           matched = 0
           lineLength = 0
           at++
-        }
+        } else release(output)
       } else if (lineLength === 0 ? byte === started || byte === ended : lineLength < maxLine && byte !== marker) {
         line[lineLength++] = byte
         at++
