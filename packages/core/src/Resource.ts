@@ -110,6 +110,25 @@ export interface KubeObject<ApiVersion extends string = string, Kind extends str
   readonly metadata: ObjectMeta
 }
 
+/**
+ * An object that the server computes and does not keep: reviews, token requests, metrics. Its metadata is what the
+ * request sent, and little more: there may be no name, and there is no uid and no resource version.
+ */
+export interface KubeVirtual<ApiVersion extends string = string, Kind extends string = string> {
+  readonly apiVersion: ApiVersion
+  readonly kind: Kind
+  readonly metadata: ObjectMetaInput
+}
+
+/** The answer to a binding or an eviction: it was accepted, and there is no object to show. */
+export interface Success {
+  readonly apiVersion: "v1"
+  readonly kind: "Status"
+  readonly status: "Success"
+  readonly message?: string | undefined
+  readonly code?: number | undefined
+}
+
 /** An object to create or replace. `apiVersion` and `kind` may be left out: the row fills them in. */
 export interface KubeInput<ApiVersion extends string = string, Kind extends string = string> {
   readonly apiVersion?: ApiVersion | undefined
@@ -123,6 +142,12 @@ export interface KubeApply<ApiVersion extends string = string, Kind extends stri
   readonly kind?: Kind | undefined
   readonly metadata: ObjectMetaApply
 }
+
+/**
+ * The fields of `T` as an apply configuration has them: all optional, because a manager names only the fields it owns.
+ * `Declared` are those that the extending interface declares itself.
+ */
+export type ApplyFields<T, Declared extends keyof T = never> = Partial<Omit<T, Declared>>
 
 /** A page of a list. `items` is never null, whatever the server sent. */
 export interface List<T> {
