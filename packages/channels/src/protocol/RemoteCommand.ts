@@ -58,30 +58,40 @@ export interface Reader<Message> {
   readonly read: (data: Data) => Message | undefined
 }
 
-/** Takes the channel byte off each message, wherever messages are cut. `onBytes` sees each piece, in order. */
-const makeSplitter = <Message>(
-  onBytes: (channel: number, bytes: Uint8Array, first: boolean, last: boolean) => Message | undefined
-): (data: Data) => Message | undefined => {
+/** A piece of a message behind its channel byte. */
+interface Piece {
+  readonly channel: number
+  readonly bytes: Uint8Array
+  /** Begins the payload. */
+  readonly first: boolean
+  /** Ends the message. */
+  readonly last: boolean
+}
+
+/** Takes the channel byte off each message, wherever messages are cut. */
+const makeSplitter = (): (data: Data) => Piece | undefined => {
   let channel = -1
-  let told = false
+  let first = true
   return (data) => {
     let bytes = data.payload
     if (data.first) {
       channel = -1
-      told = false
+      first = true
     }
     if (channel < 0) {
       if (bytes.length === 0) return undefined
       channel = bytes[0]!
       bytes = bytes.subarray(1)
     }
-    // A message without payload is told once, at its end; an empty piece of another says nothing.
-    if (bytes.length === 0 && (told || !data.last)) return undefined
-    const first = !told
-    told = true
-    return onBytes(channel, bytes, first, data.last)
+    if (bytes.length === 0 && !data.last) return undefined
+    const piece = { channel, bytes, first, last: data.last }
+    first = false
+    return piece
   }
 }
+
+/** A message without payload is told once; an empty piece of another says nothing. */
+const saysNothing = (piece: Piece): boolean => piece.bytes.length === 0 && !piece.first
 
 /**
  * Reads what a server sends. A text message is a violation: these protocols are binary, and bytes that pass for text
@@ -98,16 +108,19 @@ const makeSplitter = <Message>(
  * ```
  */
 export const makeClientReader = (): Reader<ServerMessage> => {
-  const split = makeSplitter((channel, bytes): ServerMessage =>
-    channel === Channel.Stdout || channel === Channel.Stderr || channel === Channel.Status
-      ? { _tag: "Part", channel, bytes }
-      : { _tag: "Ignored", channel, size: bytes.length }
-  )
+  const split = makeSplitter()
   return {
-    read: (data) =>
-      data.text
-        ? violation(1003, "The server sent a text message; v5 and v4.channel.k8s.io messages are binary")
-        : split(data)
+    read: (data) => {
+      if (data.text) {
+        return violation(1003, "The server sent a text message; v5 and v4.channel.k8s.io messages are binary")
+      }
+      const piece = split(data)
+      if (piece === undefined || saysNothing(piece)) return undefined
+      const { bytes, channel } = piece
+      return channel === Channel.Stdout || channel === Channel.Stderr || channel === Channel.Status
+        ? { _tag: "Part", channel, bytes }
+        : { _tag: "Ignored", channel, size: bytes.length }
+    }
   }
 }
 
@@ -117,11 +130,12 @@ export const makeClientReader = (): Reader<ServerMessage> => {
  * servers then close without a status.
  */
 export const makeServerReader = (subprotocol: Subprotocol): Reader<ClientMessage> => {
+  const split = makeSplitter()
   const closed = new Set<number>()
   let signal = -1
-  const close = (bytes: Uint8Array, first: boolean, last: boolean): ClientMessage | undefined => {
+  const close = ({ bytes, first, last }: Piece): ClientMessage | undefined => {
     if (first) signal = -1
-    if ((signal >= 0 ? 1 : 0) + bytes.length > 1) {
+    if ((signal < 0 ? 0 : 1) + bytes.length > 1) {
       return violation(1000, "The client sent a close signal of more than 2 bytes")
     }
     if (bytes.length === 1) signal = bytes[0]!
@@ -133,12 +147,16 @@ export const makeServerReader = (subprotocol: Subprotocol): Reader<ClientMessage
     return { _tag: "ChannelClosed", channel: signal }
   }
   return {
-    read: makeSplitter((channel, bytes, first, last): ClientMessage | undefined => {
-      if (channel === Channel.Close && subprotocol === v5) return close(bytes, first, last)
+    read: (data) => {
+      const piece = split(data)
+      if (piece === undefined) return undefined
+      if (piece.channel === Channel.Close && subprotocol === v5) return close(piece)
+      if (saysNothing(piece)) return undefined
+      const { bytes, channel } = piece
       return (channel === Channel.Stdin || channel === Channel.Resize) && !closed.has(channel)
         ? { _tag: "Part", channel, bytes }
         : { _tag: "Ignored", channel, size: bytes.length }
-    })
+    }
   }
 }
 
