@@ -39,21 +39,11 @@ export const targets = (definitions: Iterable<Definition>): ReadonlyMap<string, 
     if (kind !== undefined && second === undefined) votes.push(apiVersion(kind))
   }
   const elected = [...ballots].map(([name, votes]) => [name, winner(votes)] as const)
-  const short = elected.map(([name, apiVersion]) => shortPath(name, apiVersion))
+  const short = elected.map(([name, apiVersion]) => shortPath(name) ?? fullPath(name, apiVersion))
   return new Map(elected.map(([name, apiVersion], i) => {
     const path = short[i]
     const unique = path !== undefined && short.filter((other) => other === path).length === 1
-    return [name, {
-      path: unique
-        ? path
-        : apiVersion === undefined
-        ? name
-        : apiVersion.includes("/")
-        ? apiVersion
-        : `core/${apiVersion}`,
-      apiVersion,
-      reference: reference(name)
-    }]
+    return [name, { path: unique ? path : fullPath(name, apiVersion), apiVersion, reference: reference(name) }]
   }))
 }
 
@@ -64,12 +54,16 @@ const winner = (votes: ReadonlyArray<string>): string | undefined => {
 
 const isKubernetes = (name: string): boolean => /^io\.k8s\.(?:api|[a-z-]+\.pkg)\./.test(name)
 
-const shortPath = (name: string, apiVersion: string | undefined): string | undefined => {
-  const [version, folder] = name.split(".").toReversed()
-  return isKubernetes(name) && folder !== undefined && version !== undefined
-    ? `${folder}/${version}`
-    // A custom resource's package is its reversed group and the version.
-    : apiVersion ?? name
+const shortPath = (name: string): string | undefined => isKubernetes(name) ? twoLevels(name, 2) : undefined
+
+const fullPath = (name: string, apiVersion: string | undefined): string =>
+  apiVersion === undefined ? twoLevels(name, Infinity) : apiVersion.includes("/") ? apiVersion : `core/${apiVersion}`
+
+/** The last labels of a package as a folder and a module: all modules are equally deep, as the runtime is beside them. */
+const twoLevels = (name: string, labels: number): string => {
+  const all = name.split(".")
+  const version = all.pop() ?? ""
+  return `${all.slice(Math.max(0, all.length + 1 - labels)).join(".") || "types"}/${version || "types"}`
 }
 
 const reference = (name: string): string | undefined =>

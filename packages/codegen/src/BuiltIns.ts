@@ -4,10 +4,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
-import { generate } from "../Generate.ts"
-import type { Output } from "../Generate.ts"
-import * as Folder from "../load/Folder.ts"
-import * as Lock from "../load/Lock.ts"
+import { generate } from "./Generate.ts"
+import type { Output } from "./Generate.ts"
+import * as Folder from "./load/Folder.ts"
+import * as Lock from "./load/Lock.ts"
 
 /** The folder of the documents: `v3` and `discovery` are in it. */
 export const documents = "../shared/openapi/k8s-1.36"
