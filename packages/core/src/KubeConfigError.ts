@@ -21,22 +21,24 @@ const at = (place: Place): string => `${printable(place.key)} in ${printable(pla
 const because = (cause: unknown): string =>
   cause instanceof Error && cause.message !== "" ? ` (${printable(cause.message)})` : ""
 
-/** There is no kubeconfig in the usual places, and this is not a pod with a service account. */
+/** None of the kubeconfigs looked for exists, and this is not a pod with a service account. */
 export class NoConfiguration extends Data.TaggedError("NoConfiguration")<{
   /** The files that were looked for. */
   readonly files: ReadonlyArray<string>
-  /** Whether `KUBECONFIG` named them. */
-  readonly fromEnvironment: boolean
+  /** What named them: the caller, the environment variable, or the default in the home directory. */
+  readonly source: "options" | "KUBECONFIG" | "home"
   /** What an in-cluster configuration lacks, where one was tried. */
   readonly inCluster?: ReadonlyArray<string> | undefined
 }> {
   override get message(): string {
     const files = this.files.map(printable).join(", ")
-    const looked = this.fromEnvironment
-      ? `no file of KUBECONFIG exists (${files})`
-      : this.files.length === 0
-      ? "neither KUBECONFIG nor a home directory is set"
-      : `KUBECONFIG is not set and ${files} does not exist`
+    const looked = {
+      options: `none of the files named exists (${files})`,
+      KUBECONFIG: `no file of KUBECONFIG exists (${files})`,
+      home: files === ""
+        ? "neither KUBECONFIG nor a home directory is set"
+        : `KUBECONFIG is not set, and there is no ${files}`
+    }[this.source]
     const inCluster = this.inCluster === undefined
       ? ""
       : `, and this is not a pod with a service account (${this.inCluster.map(printable).join(" and ")} missing)`

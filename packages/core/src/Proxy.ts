@@ -38,7 +38,6 @@ const parseParts = (text: string): Result.Result<Endpoint.Proxy, string> =>
     }
     if (!URL.canParse(text)) return yield* Result.fail("is not a valid URL")
     const url = new URL(text)
-    if (url.hostname === "") return yield* Result.fail("has no host")
     const username = yield* decodeUserInfo(url.username)
     const password = yield* decodeUserInfo(url.password)
     // URL knows no default port of socks5 (RFC 1928).
@@ -127,8 +126,9 @@ const bypasses = (noProxy: string, target: Target): boolean =>
  * import * as Result from "effect/Result"
  *
  * const environment = { httpsProxy: "proxy.corp:3128", noProxy: "10.0.0.0/8" }
- * Proxy.choose(new URL("https://10.1.2.3:6443"), environment) // => Result.succeed(undefined)
- * Result.map(Proxy.choose(new URL("https://k8s.example"), environment), (proxy) => proxy?.url.host) // => Result.succeed("proxy.corp:3128")
+ * const choose = (url: string) => Result.getOrThrow(Proxy.choose(new URL(url), environment))?.url.host
+ * choose("https://k8s.example") // => "proxy.corp:3128"
+ * choose("https://10.1.2.3:6443") // => undefined
  * ```
  */
 export const choose = (

@@ -25,7 +25,9 @@ describe("choosing by scheme", () => {
       ["ws counts as http", "ws://k8s", both, "http://plain:1/"],
       ["https never takes HTTP_PROXY", "https://k8s", { httpProxy: "http://plain:1" }, "direct"],
       ["nothing set is a direct connection", "https://k8s", {}, "direct"],
-      ["an empty variable is not set", "https://k8s", { httpsProxy: "" }, "direct"]
+      ["an empty variable is not set", "https://k8s", { httpsProxy: "" }, "direct"],
+      ["ws has port 80", "ws://k8s", { ...both, noProxy: "k8s:80" }, "direct"],
+      ["wss has port 443", "wss://k8s", { ...both, noProxy: "k8s:443" }, "direct"]
     ] as const
   ) {
     it(name, () => assert.strictEqual(outcome(url, environment), expected))
@@ -114,10 +116,12 @@ describe("proxy URLs of the environment", () => {
       ["socks5h://proxy:9", "socks5://proxy:9"],
       ["SOCKS5://proxy:9", "socks5://proxy:9"],
       ["http://[2001:db8::1]:3128", "http://[2001:db8::1]:3128/"],
+      [" http://proxy:3128\n", "http://proxy:3128/"],
       ["http://proxy:3128/path?x=1#y", "http://proxy:3128/"]
     ] as const
   ) {
-    it(`${text} is ${expected}`, () => assert.strictEqual(outcome("https://k8s", { httpsProxy: text }), expected))
+    it(`${JSON.stringify(text)} is ${expected}`, () =>
+      assert.strictEqual(outcome("https://k8s", { httpsProxy: text }), expected))
   }
 
   it("a variable that is no proxy URL is an error that names it, not a direct connection", () => {
@@ -198,14 +202,33 @@ describe("fromEnvironment", () => {
       }))
   }
 
-  it.effect("a ConfigProvider that cannot be read is a typed error", () =>
+  it.effect("an empty variable is not set, whatever the ConfigProvider makes of it", () =>
     Effect.gen(function*() {
-      const broken = ConfigProvider.make(() => Effect.fail(new ConfigProvider.SourceError({ message: "no access" })))
-      const error = yield* Proxy.fromEnvironment(new URL("https://k8s")).pipe(
-        Effect.provideService(ConfigProvider.ConfigProvider, broken),
-        Effect.flip
+      const env = { HTTPS_PROXY: "", https_proxy: "http://low:1" }
+      const proxy = yield* Proxy.fromEnvironment(new URL("https://k8s")).pipe(
+        Effect.provideService(
+          ConfigProvider.ConfigProvider,
+          ConfigProvider.fromEnvRecord(env, { preserveEmptyStrings: true })
+        )
       )
-      assert.strictEqual(error.reason._tag, "EnvironmentUnreadable")
-      assert.include(error.message, "HTTP_PROXY")
+      assert.strictEqual(proxy?.url.host, "low:1")
     }))
+
+  for (
+    const [name, load] of [
+      ["that fails", Effect.fail(new ConfigProvider.SourceError({ message: "no access" }))],
+      ["that throws, as on Deno without --allow-env", Effect.die(new Error("no access"))]
+    ] as const
+  ) {
+    it.effect(`a ConfigProvider ${name} is a typed error`, () =>
+      Effect.gen(function*() {
+        const error = yield* Proxy.fromEnvironment(new URL("https://k8s")).pipe(
+          Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.make(() => load)),
+          Effect.flip
+        )
+        assert.strictEqual(error.reason._tag, "EnvironmentUnreadable")
+        assert.include(error.message, "HTTP_PROXY")
+        assert.include(error.message, "no access")
+      }))
+  }
 })
