@@ -1,6 +1,7 @@
 /**
  * How a generation fails: one error with a reason.
  */
+import * as CliError from "effect/cli/CliError"
 import * as Data from "effect/Data"
 
 /** A file or folder cannot be read or written. */
@@ -41,6 +42,10 @@ export type Reason = FileFailed | InvalidDocument | PrintFailed
 /** A generation failed; nothing was written unless the reason is a `FileFailed` of the output. */
 export class CodegenError extends Data.TaggedError("CodegenError")<{ readonly reason: Reason }> {
   override get message(): string {
+    return this.reason.message
+  }
+  // The command line shows it without a stack.
+  override get [CliError.userMessage](): string {
     return this.reason.message
   }
 }

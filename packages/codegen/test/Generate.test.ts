@@ -235,6 +235,52 @@ describe("generate", () => {
       assert.deepStrictEqual(yield* modules({ ...builtIn, json }), yield* modules(builtIn))
     }))
 
+  it.effect("promises the metadata of stored objects only of what can be watched", () =>
+    Effect.gen(function*() {
+      const metrics = { group: "metrics.k8s.io", version: "v1beta1", kind: "PodMetrics" }
+      const name = "io.k8s.metrics.pkg.apis.metrics.v1beta1.PodMetrics"
+      const base = "/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods"
+      const texts = yield* modules(openApi({
+        paths: {
+          [base]: pathItem(metrics, ["list"], `${name}List`),
+          [`${base}/{name}`]: pathItem(metrics, ["get"], name)
+        },
+        schemas: { [name]: kindSchema(metrics, {}) }
+      }))
+      assert.include(
+        texts.get("metrics/v1beta1.ts"),
+        "export interface PodMetrics extends K.KubeVirtual<\"metrics.k8s.io/v1beta1\", \"PodMetrics\"> {}\n"
+      )
+    }))
+
+  it.effect("writes the resources as data, with the names of discovery", () =>
+    Effect.gen(function*() {
+      const discovery: Document = {
+        name: "apis__batch__v1.json",
+        sha256: "",
+        json: {
+          kind: "APIResourceList",
+          groupVersion: "batch/v1",
+          resources: [
+            { name: "jobs", singularName: "job", shortNames: ["j"], categories: ["all"] },
+            { name: "jobs/scale", singularName: "" }
+          ]
+        }
+      }
+      const imports = { runtime: "../../Resource.ts", extension: ".ts" } as const
+      const { resources } = yield* generate({ openapi: [builtIn], discovery: [discovery] }, imports)
+      const review = `{"group":"authentication.k8s.io","version":"v1","kind":"TokenReview","plural":"tokenreviews",` +
+        `"singular":"tokenreview","scope":"Cluster","verbs":["create"],"shortNames":[],"categories":[],"subresources":[]}`
+      const verbs = `"verbs":["create","delete","deletecollection","get","list","patch","update","watch"]`
+      const job =
+        `{"group":"batch","version":"v1","kind":"Job","plural":"jobs","singular":"job","scope":"Namespaced",` +
+        `${verbs},"shortNames":["j"],"categories":["all"],"subresources":[` +
+        `{"name":"exec","kind":"Job","verbs":["get"]},{"name":"log","kind":"Job","verbs":["get"]},` +
+        `{"name":"scale","group":"autoscaling","version":"v1","kind":"Scale","verbs":["get","update"]}]}`
+      assert.isTrue(resources.endsWith(` = [\n${review},\n${job}\n]\n`))
+      assert.deepStrictEqual(typeCheck([], { [Path.join(core, "resources.ts")]: resources }), [])
+    }))
+
   it.effect("knows the answers to evictions and bindings better than the documents", () =>
     Effect.gen(function*() {
       const binding = { group: "", version: "v1", kind: "Binding" }

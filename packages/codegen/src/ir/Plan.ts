@@ -80,10 +80,10 @@ const findKinds = (api: Api): ReadonlyMap<string, FoundKind> => {
   return found
 }
 
-/** The definition of a kind. Types that several groups register, as DeleteOptions, are no kinds. */
+/** The definition of a kind. */
 export const definitionOf = (api: Api, { group, kind, version }: GroupVersionKind): Definition | undefined =>
-  [...api.definitions.values()].find(({ kinds: [only, second] }) =>
-    second === undefined && only !== undefined && only.group === group && only.version === version && only.kind === kind
+  [...api.definitions.values()].find(({ kinds }) =>
+    kinds.some((one) => one.group === group && one.version === version && one.kind === kind)
   )
 
 const sorted = <A>(map: ReadonlyMap<string, A>): ReadonlyMap<string, A> =>
