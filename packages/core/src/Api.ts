@@ -269,7 +269,8 @@ const methods = <R extends Resource.ResourceType>(
         verb: "create",
         query: write(options),
         body: Request.json(Request.withKind(row, object))
-      }, objectKinds),
+        // What cannot be read back is answered with a Status: a Binding.
+      }, Resource.hasVerb(row.verbs, "get") ? objectKinds : [row.kind, "Status"]),
     replace: (name: string, object: R["input"], options?: Options.WriteOptions) =>
       send({
         method: "PUT",

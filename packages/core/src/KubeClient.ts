@@ -21,7 +21,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Credentials } from "./Credentials.ts"
-import type { Endpoint } from "./Endpoint.ts"
+import * as Endpoint from "./Endpoint.ts"
 import * as Retry from "./internal/retry.ts"
 import * as KubeError from "./KubeError.ts"
 import * as Transport from "./Transport.ts"
@@ -47,6 +47,7 @@ export interface Cluster {
   readonly name: string
   /** The server's URL, without user information. */
   readonly server: string
+  readonly address: Endpoint.Address
 }
 
 /**
@@ -73,7 +74,7 @@ export class KubeClient extends Context.Service<KubeClient, {
 
 /** What `make` takes. */
 export interface Options {
-  readonly endpoint: Endpoint
+  readonly endpoint: Endpoint.Endpoint
   readonly credentials: Credentials["Service"]
   /** `default` unless told. */
   readonly namespace?: string | undefined
@@ -246,7 +247,7 @@ export const make = Effect.fnUntraced(function*(
   })
 
   return KubeClient.of({
-    cluster: { name: options.clusterName ?? endpoint.url.host, server },
+    cluster: { name: options.clusterName ?? endpoint.url.host, server, address: Endpoint.address(endpoint) },
     namespace: options.namespace ?? "default",
     json: (request) => Effect.withSpan(json(request), `KubeClient.${request.info.verb}`, span(request)),
     stream: (request) => Stream.withSpan(stream(request), `KubeClient.${request.info.verb}`, span(request)),

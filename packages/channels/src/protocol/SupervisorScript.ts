@@ -104,8 +104,7 @@ fi
   exec "$@"
 )
 ek_c=$?
-[ -z "$ek_h" ] || [ -z "$ek_w" ] || exit "$ek_c"
-[ -z "$ek_w" ] || { kill -KILL "$ek_w"; wait "$ek_w"; } 2>/dev/null
+[ -z "$ek_w" ] || [ -n "$ek_h" ] || { kill -KILL "$ek_w"; wait "$ek_w"; } 2>/dev/null
 ek_end "$ek_c" "$ek_c"
 `
 

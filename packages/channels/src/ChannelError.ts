@@ -1,0 +1,172 @@
+/**
+ * How a channel fails once its session exists: one error, with a tagged reason.
+ *
+ * Until then a channel fails with `KubeError`. An outcome that is not known is never a success, and a lost connection is
+ * never a clean end.
+ */
+import * as Data from "effect/Data"
+import * as Predicate from "effect/Predicate"
+
+const TypeId = "~@effect-k8s/channels/ChannelError"
+
+/** What the channel is, in words for messages and spans. Holds no secret: redacted words show as `<redacted>`. */
+export interface ChannelInfo {
+  readonly namespace: string
+  readonly pod: string
+  readonly container: string | undefined
+  /** The command line, for reading. */
+  readonly command: string
+  readonly server: string
+  /** `websocket v5.channel.k8s.io`. */
+  readonly protocol: string
+}
+
+/** The connection ended or was reset before the outcome was known. */
+export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{
+  /** Bytes of output received before. */
+  readonly bytesReceived: number
+  /** The close code of the protocol, if it said goodbye without an outcome. */
+  readonly closeCode?: number | undefined
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    return `the connection was lost after ${this.bytesReceived} bytes of output; whether the command has ended, and how, is not known`
+  }
+}
+
+/** The session ended in order, but did not say how the command ended, or not credibly. */
+export class OutcomeUnknown extends Data.TaggedError("OutcomeUnknown")<{
+  readonly bytesReceived: number
+  readonly closeCode?: number | undefined
+  /** What is missing or contradicts. */
+  readonly description: string
+  /** The exit code that the server reported, where it did: not to be trusted. */
+  readonly reportedExitCode?: number | undefined
+}> {
+  override get message(): string {
+    return `${this.description} (${this.bytesReceived} bytes of output${
+      this.closeCode === undefined ? "" : `, close code ${this.closeCode}`
+    }); the output may be cut short`
+  }
+}
+
+/** The peer was silent for longer than the deadline, although it was asked to answer. */
+export class PeerStalled extends Data.TaggedError("PeerStalled")<{ readonly silentMillis: number }> {
+  override get message(): string {
+    return `the server was silent for ${this.silentMillis} ms and did not answer a ping; check the network, tunnels and proxies on the way`
+  }
+}
+
+/** The server broke the protocol. */
+export class ProtocolViolation extends Data.TaggedError("ProtocolViolation")<{ readonly description: string }> {
+  override get message(): string {
+    return `${this.description}; check for proxies that change WebSocket traffic`
+  }
+}
+
+/** An output that nobody reads is full, and something waits for what comes behind it. */
+export class UnreadOutput extends Data.TaggedError("UnreadOutput")<{
+  readonly stream: "stdout" | "stderr"
+  readonly bufferedBytes: number
+}> {
+  override get message(): string {
+    return `nobody reads ${this.stream}, its buffer is full (${this.bufferedBytes} bytes), and everything behind it waits; read it, or set ${this.stream}: "ignore"`
+  }
+}
+
+/** There is no such program in the container, or the interpreter that it names is not there. */
+export class CommandNotFound extends Data.TaggedError("CommandNotFound")<{
+  readonly program: string
+  /** What the runtime said, where it was the runtime that said it. */
+  readonly description?: string | undefined
+}> {
+  override get message(): string {
+    return `${this.program} was not found in the container; check its name, the PATH and the image`
+  }
+}
+
+/** The program is there but cannot be executed. */
+export class CommandNotExecutable extends Data.TaggedError("CommandNotExecutable")<{
+  readonly program: string
+  readonly description?: string | undefined
+}> {
+  override get message(): string {
+    return `${this.program} is in the container but is not executable; check its mode and its file format`
+  }
+}
+
+/** The working directory cannot be entered. */
+export class NoWorkingDirectory extends Data.TaggedError("NoWorkingDirectory")<{
+  readonly directory: string
+  readonly description?: string | undefined
+}> {
+  override get message(): string {
+    return `the working directory ${this.directory} cannot be entered; check that it exists in the container`
+  }
+}
+
+/** The server failed to run the command, for a reason of its own. */
+export class RemoteFailure extends Data.TaggedError("RemoteFailure")<{
+  readonly description: string
+  /** The reason of the Status. */
+  readonly statusReason?: string | undefined
+  /** The code of the Status. */
+  readonly code?: number | undefined
+}> {
+  override get message(): string {
+    return `the server could not run the command: ${this.description}`
+  }
+}
+
+/** The process cannot be signalled. */
+export class KillUnsupported extends Data.TaggedError("KillUnsupported")<{ readonly description: string }> {
+  override get message(): string {
+    return this.description
+  }
+}
+
+/** Something was written to a command that was started without a stdin. */
+export class StdinNotPiped extends Data.TaggedError("StdinNotPiped")<{}> {
+  override get message(): string {
+    return "the command was started without a stdin to write to; start it with stdin: \"pipe\""
+  }
+}
+
+/** A command without the supervisor ended before it had read its stdin: what it read of it cannot be known. */
+export class StdinUnconsumed extends Data.TaggedError("StdinUnconsumed")<{ readonly bytesSent: number }> {
+  override get message(): string {
+    return `the command ended before its stdin did (${this.bytesSent} bytes were sent, but how many were read is not known); run it supervised to have it told apart`
+  }
+}
+
+/** Why a channel failed. */
+export type ChannelErrorReason =
+  | ConnectionLost
+  | OutcomeUnknown
+  | PeerStalled
+  | ProtocolViolation
+  | UnreadOutput
+  | CommandNotFound
+  | CommandNotExecutable
+  | NoWorkingDirectory
+  | RemoteFailure
+  | KillUnsupported
+  | StdinNotPiped
+  | StdinUnconsumed
+
+/** A channel that failed after it had opened. */
+export class ChannelError extends Data.TaggedError("ChannelError")<{
+  readonly reason: ChannelErrorReason
+  readonly channel: ChannelInfo
+}> {
+  readonly [TypeId] = TypeId
+
+  override get message(): string {
+    const { command, container, namespace, pod, protocol, server } = this.channel
+    const where = container === undefined ? `pod ${namespace}/${pod}` : `pod ${namespace}/${pod}, container ${container}`
+    return `${command} in ${where} at ${server} (${protocol}): ${this.reason.message}`
+  }
+}
+
+/** Whether a value is a `ChannelError`. */
+export const isChannelError = (u: unknown): u is ChannelError => Predicate.hasProperty(u, TypeId)

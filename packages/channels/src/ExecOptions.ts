@@ -1,0 +1,60 @@
+/**
+ * How a command is run.
+ */
+import type * as Duration from "effect/Duration"
+import type * as Redacted from "effect/Redacted"
+import type { Subprotocol, TerminalSize } from "./protocol/RemoteCommand.ts"
+
+/** Options of a command. */
+export interface ExecOptions {
+  /**
+   * Whether the command has a stdin that you write: `"ignore"` unless told, and `"pipe"` inside a pipeline behind
+   * another stage or with `Exec.feed`. A supervised command without stdin ends when its scope closes.
+   */
+  readonly stdin?: "pipe" | "ignore" | undefined
+  /** `"pipe"` unless told. What nobody reads is better ignored: a full buffer holds up the other output. */
+  readonly stdout?: "pipe" | "ignore" | undefined
+  readonly stderr?: "pipe" | "ignore" | undefined
+  /** Runs on a terminal: one output, stdin with line editing, never supervised. */
+  readonly tty?: boolean | undefined
+  /** The terminal's size at the start. */
+  readonly size?: TerminalSize | undefined
+  /** The working directory; set by the supervisor. */
+  readonly cwd?: string | undefined
+  /**
+   * Variables added to the container's; set by the supervisor. `Redacted` values travel on stdin, so that audit logs do
+   * not record them; others are part of the request.
+   */
+  readonly env?: Readonly<Record<string, string | Redacted.Redacted | undefined>> | undefined
+  /**
+   * Whether `sh` in the container supervises the command, so that its outcome can be trusted:
+   * - `"preferred"` (unless told): where the image has no `sh`, the command runs without, and says `verified: false`.
+   * - `"required"` (in pipelines): fails with `SupervisorUnavailable` then, before anything has run.
+   * - `"never"`: audit logs and admission policies see the command itself instead of `sh -c`.
+   */
+  readonly supervise?: "required" | "preferred" | "never" | undefined
+  /** What the end of the scope means for a supervised command without stdin: `"end"` unless told; kubectl leaves it. */
+  readonly onClose?: "end" | "leave" | undefined
+  /** Much data: lets the protocol be chosen by cost. Pipelines set it. */
+  readonly bulk?: boolean | undefined
+  /** Bytes that are buffered of each output before reading pauses; 1 MiB unless told. */
+  readonly bufferBytes?: number | undefined
+  /** How long an output without a reader may hold up what somebody waits for; 10 seconds unless told. */
+  readonly unreadGrace?: Duration.Input | undefined
+  /** How long the server may take to answer the handshake; 30 seconds unless told. */
+  readonly handshakeTimeout?: Duration.Input | undefined
+  /** Life signs; see `Heartbeat`. */
+  readonly heartbeat?: Heartbeat | undefined
+  /** Offers these subprotocols instead of choosing by what the command needs. For tests and diagnosis. */
+  readonly protocols?: readonly [Subprotocol, ...ReadonlyArray<Subprotocol>] | undefined
+}
+
+/** Life signs of a silent connection. A command may be silent for as long as it likes. */
+export interface Heartbeat {
+  /** Silence after which the server is asked for a sign of life; 10 seconds unless told. */
+  readonly after?: Duration.Input | undefined
+  /** How long it may take to give one, when nothing excuses it; 30 seconds unless told. */
+  readonly within?: Duration.Input | undefined
+  /** Time without data after which the server's idle limit (4 hours) is reset; 1 hour unless told. */
+  readonly keepAliveAfter?: Duration.Input | undefined
+}

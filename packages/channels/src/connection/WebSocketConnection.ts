@@ -1,0 +1,180 @@
+/**
+ * Remote commands over WebSocket: the frame codec and the channel messages over a byte connection.
+ */
+import type { ByteDuplex } from "@effect-k8s/core/ByteDuplex"
+import type { TransportError } from "@effect-k8s/core/TransportError"
+import * as Arr from "effect/Array"
+import * as Bytes from "effect/Bytes"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import * as RemoteCommand from "../protocol/RemoteCommand.ts"
+import * as Frame from "../protocol/WebSocketFrame.ts"
+import type { Connection, Inbound } from "./Connection.ts"
+
+const { Channel, maxChunkBytes } = RemoteCommand
+const { Opcode } = Frame
+
+// Eight full messages in one write keep the socket busy while the next ones are made.
+const scratchBytes = 8 * (maxChunkBytes + 1 + Frame.maxOverhead)
+const nothing = new Uint8Array(0)
+
+/** Masking keys, fresh for each frame. Random numbers come in bulk, because one alone costs more than a frame. */
+const makeMasks = (): () => number => {
+  const masks = new Uint32Array(256)
+  let next = masks.length
+  return () => {
+    if (next === masks.length) {
+      crypto.getRandomValues(masks)
+      next = 0
+    }
+    return masks[next++]!
+  }
+}
+
+/** The chunks as payloads of at most one message: long ones cut, short ones that fit into one message joined. */
+const toPayloads = (chunks: Arr.NonEmptyReadonlyArray<Uint8Array>): ReadonlyArray<Uint8Array> => {
+  let size = 0
+  for (const chunk of chunks) size += chunk.length
+  if (size <= maxChunkBytes) return size === 0 ? [] : [chunks.length === 1 ? chunks[0] : Bytes.concat(chunks)]
+  return chunks.flatMap((chunk) =>
+    chunk.length === 0
+      ? []
+      : Arr.makeBy(
+        Math.ceil(chunk.length / maxChunkBytes),
+        (i) => chunk.subarray(i * maxChunkBytes, (i + 1) * maxChunkBytes)
+      )
+  )
+}
+
+/** Speaks a negotiated subprotocol on a connection that a handshake has opened. */
+export const make = Effect.fnUntraced(function*(
+  duplex: ByteDuplex,
+  protocol: string
+): Effect.fn.Return<Connection, never, Scope.Scope> {
+  const scope = yield* Effect.scope
+  const lock = Semaphore.makeUnsafe(1)
+  const nextMask = makeMasks()
+  let scratch: Uint8Array | undefined
+
+  // The write itself runs in the connection's scope: the caller may be interrupted while a frame is half way out, and
+  // the memory of the frame must stay until it is out.
+  const exclusively = (write: Effect.Effect<void, TransportError>): Effect.Effect<void, TransportError> =>
+    Effect.uninterruptibleMask((restore) =>
+      restore(lock.take(1)).pipe(
+        Effect.andThen(Effect.forkIn(Effect.ensuring(write, lock.release(1)), scope)),
+        Effect.flatMap((fiber) => restore(Fiber.join(fiber)))
+      )
+    )
+
+  const sendFrame = (frame: Frame.Frame): Effect.Effect<void, TransportError> =>
+    exclusively(Effect.suspend(() => duplex.write([Frame.encode(frame, nextMask())])))
+
+  const sendStdin = (chunks: Arr.NonEmptyReadonlyArray<Uint8Array>): Effect.Effect<void, TransportError> => {
+    const payloads = toPayloads(chunks)
+    if (payloads.length === 0) return Effect.void
+    let next = 0
+    return exclusively(Effect.whileLoop({
+      while: () => next < payloads.length,
+      body: () => {
+        scratch ??= new Uint8Array(scratchBytes)
+        let end = 0
+        while (next < payloads.length) {
+          const payload = payloads[next]!
+          if (end + payload.length + 1 + Frame.maxOverhead > scratch.length) break
+          end = Frame.encodeInto(scratch, end, { opcode: Opcode.Binary, prefix: Channel.Stdin, payload }, nextMask())
+          next++
+        }
+        return duplex.write([scratch.subarray(0, end)])
+      },
+      step: () => {}
+    }))
+  }
+
+  const decoder = Frame.makeDecoder({ role: "client" })
+  const reader = RemoteCommand.makeClientReader()
+
+  // Answered in the background and one at a time: a peer that floods us with pings gets the last one answered.
+  let pong: Uint8Array | undefined
+  let answering = false
+  const answerPing = (payload: Uint8Array): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      pong = payload
+      if (answering) return Effect.void
+      answering = true
+      return Effect.whileLoop({
+        while: () => pong !== undefined,
+        body: () => {
+          const frame = { opcode: Opcode.Pong, payload: pong ?? nothing }
+          pong = undefined
+          return Effect.ignore(sendFrame(frame))
+        },
+        step: () => {}
+      }).pipe(
+        Effect.ensuring(Effect.sync(() => {
+          answering = false
+        })),
+        Effect.forkIn(scope),
+        Effect.asVoid
+      )
+    })
+
+  let closed = false
+  const close: Effect.Effect<void> = Effect.suspend(() => {
+    if (closed) return Effect.void
+    closed = true
+    return Effect.ignore(exclusively(Effect.suspend(() => duplex.write([Frame.encodeClose(1000, "", nextMask())]))))
+  })
+
+  let ping: Uint8Array | undefined
+  const toInbound = (event: Frame.Event): Inbound | undefined => {
+    switch (event._tag) {
+      case "Data": {
+        const message = reader.read(event)
+        if (message === undefined || message._tag === "Ignored") return undefined
+        if (message._tag === "Violation") return { _tag: "Violation", description: message.error.message }
+        return message.channel === Channel.Status
+          ? { _tag: "Status", bytes: message.bytes }
+          : { _tag: "Output", channel: message.channel, bytes: message.bytes }
+      }
+      case "Ping":
+        ping = event.payload
+        return undefined
+      case "Pong":
+        return { _tag: "Pong" }
+      case "Close":
+        return { _tag: "Closed", code: event.code, reason: event.reason }
+      case "Violation":
+        return { _tag: "Violation", description: event.error.message }
+    }
+  }
+
+  const receive: Connection["receive"] = Effect.flatMap(duplex.pull, (chunks) => {
+    const inbound: Array<Inbound> = []
+    for (const chunk of chunks) {
+      for (const event of decoder.decode(chunk)) {
+        const item = toInbound(event)
+        if (item !== undefined) inbound.push(item)
+      }
+    }
+    const answer = ping === undefined ? Effect.void : answerPing(ping)
+    ping = undefined
+    // Nothing of note in these bytes: the beginning of a frame, a ping.
+    return Effect.andThen(answer, Arr.isArrayNonEmpty(inbound) ? Effect.succeed(inbound) : receive)
+  })
+
+  return {
+    transport: "websocket",
+    protocol,
+    halfClose: protocol === RemoteCommand.v5,
+    receive,
+    sendStdin,
+    endStdin: sendFrame({ opcode: Opcode.Binary, payload: RemoteCommand.encodeClose(Channel.Stdin) }),
+    resize: (size) =>
+      sendFrame({ opcode: Opcode.Binary, prefix: Channel.Resize, payload: RemoteCommand.encodeResize(size) }),
+    ping: sendFrame({ opcode: Opcode.Ping, payload: nothing }),
+    keepAlive: sendFrame({ opcode: Opcode.Binary, payload: nothing }),
+    close
+  }
+})

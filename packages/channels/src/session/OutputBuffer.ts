@@ -1,0 +1,105 @@
+/**
+ * What has arrived of one output and was not read yet, bounded in bytes.
+ *
+ * One fiber fills it, one reader takes everything there is at once. The filler looks at `isFull` after each batch and
+ * waits for room; so a buffer holds at most its limit and one batch.
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Stream from "effect/Stream"
+import type { ChannelError } from "../ChannelError.ts"
+
+type Taken = Effect.Effect<NonEmptyReadonlyArray<Uint8Array>, ChannelError | Cause.Done>
+
+// What a chunk costs beyond its bytes, so that many tiny ones fill the buffer too.
+const chunkOverhead = 128
+
+/** A bounded buffer. */
+export interface OutputBuffer {
+  /** Bytes waiting. */
+  readonly size: () => number
+  readonly isFull: () => boolean
+  /** Somebody has begun to read, and has not left. */
+  readonly hasReader: () => boolean
+  /** A reader waits for bytes. */
+  readonly isAwaited: () => boolean
+  readonly offer: (chunk: Uint8Array) => void
+  /** Ends the output; what is waiting is still read first. The first end counts. */
+  readonly end: (exit: Effect.Effect<never, ChannelError | Cause.Done>) => void
+  /** Waits until there is room. */
+  readonly room: Effect.Effect<void>
+  /** Reads to the end. A second reader gets what the first one left. */
+  readonly stream: Stream.Stream<Uint8Array, ChannelError>
+}
+
+/** A buffer that is full at `limit` bytes. */
+export const make = (limit: number): OutputBuffer => {
+  let chunks: Array<Uint8Array> = []
+  let size = 0
+  let weight = 0
+  let readers = 0
+  let ended: Effect.Effect<never, ChannelError | Cause.Done> | undefined
+  let waiting: ((taken: Taken) => void) | undefined
+  const hasRoom = Latch.makeUnsafe(true)
+
+  const deliver = (): void => {
+    if (waiting === undefined) return
+    const batch = chunks
+    const taken = Arr.isArrayNonEmpty(batch) ? Effect.succeed(batch) : ended
+    if (taken === undefined) return
+    if (batch.length > 0) {
+      chunks = []
+      size = 0
+      weight = 0
+      hasRoom.openUnsafe()
+    }
+    const resume = waiting
+    waiting = undefined
+    resume(taken)
+  }
+
+  const pull: Taken = Effect.callback((resume) => {
+    waiting = resume
+    deliver()
+    return Effect.sync(() => {
+      if (waiting === resume) waiting = undefined
+    })
+  })
+
+  return {
+    size: () => size,
+    isFull: () => weight >= limit,
+    hasReader: () => readers > 0,
+    isAwaited: () => waiting !== undefined,
+    offer: (chunk) => {
+      if (ended !== undefined || chunk.length === 0) return
+      chunks.push(chunk)
+      size += chunk.length
+      weight += chunk.length + chunkOverhead
+      if (weight >= limit) hasRoom.closeUnsafe()
+      deliver()
+    },
+    end: (exit) => {
+      ended ??= exit
+      deliver()
+    },
+    room: hasRoom.await,
+    stream: Stream.unwrap(
+      Effect.map(
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            readers++
+          }),
+          () =>
+            Effect.sync(() => {
+              readers--
+            })
+        ),
+        () => Stream.fromPull(Effect.succeed(pull))
+      )
+    )
+  }
+}

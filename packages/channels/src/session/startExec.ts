@@ -1,0 +1,180 @@
+/**
+ * Starts a command in a container, supervised or bare, and gives its handle.
+ */
+import { KubeClient } from "@effect-k8s/core/KubeClient"
+import * as KubeError from "@effect-k8s/core/KubeError"
+import * as Status from "@effect-k8s/core/Status"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as CommandLine from "effect/process/CommandLine"
+import * as Scope from "effect/Scope"
+import type { ChannelInfo } from "../ChannelError.ts"
+import { connect } from "../connection/connect.ts"
+import type { Connection } from "../connection/Connection.ts"
+import { type ExecHandle, isExecHandle } from "../ExecHandle.ts"
+import type { ExecOptions } from "../ExecOptions.ts"
+import * as ExitStatus from "../protocol/ExitStatus.ts"
+import * as Target from "../Target.ts"
+import * as ExecPlan from "./ExecPlan.ts"
+import * as Liveness from "./Liveness.ts"
+import * as Session from "./Session.ts"
+import { toHandle } from "./toHandle.ts"
+
+/** A command that runs, before it has a handle. */
+export interface Running {
+  readonly _tag: "Running"
+  readonly session: Session.Session
+  readonly connection: Connection
+  readonly info: ChannelInfo
+  readonly supervised: boolean
+  readonly processGroup: number | undefined
+}
+
+type NotStarted = Session.Start & { readonly _tag: "NotStarted" }
+
+const defaultBufferBytes = 1024 * 1024
+
+const settings = (options: ExecOptions): Liveness.Settings => {
+  const millis = (input: Duration.Input | undefined, otherwise: number): number =>
+    input === undefined ? otherwise : Duration.toMillis(Duration.fromInputUnsafe(input))
+  return {
+    pingAfter: millis(options.heartbeat?.after, Liveness.defaults.pingAfter),
+    pongWithin: millis(options.heartbeat?.within, Liveness.defaults.pongWithin),
+    keepAliveAfter: millis(options.heartbeat?.keepAliveAfter, Liveness.defaults.keepAliveAfter)
+  }
+}
+
+// Images without a shell, by client: a server is asked once.
+const withoutShell = new WeakMap<KubeClient["Service"], Set<string>>()
+
+const rememberNoShell = (client: KubeClient["Service"], image: string): void => {
+  const known = withoutShell.get(client)
+  if (known === undefined) withoutShell.set(client, new Set([image]))
+  else known.add(image)
+}
+
+/** Whether it is the shell that the runtime could not start; its words are all there is to tell by. */
+const isShellMissing = ({ status, stderr }: NotStarted): boolean => {
+  const failure = ExitStatus.classify(status._tag === "Failed" ? status.message : stderr)
+  return (failure._tag === "NotFound" || failure._tag === "NotExecutable") &&
+    (failure.program === undefined || failure.program === "sh")
+}
+
+/**
+ * Starts a command. Its connection and its fibers end with the current scope.
+ *
+ * A supervised command is there when the supervisor has said so, a bare one when the server has upgraded. Fails with
+ * `KubeError`: nothing was started then, unless the connection broke during the handshake.
+ */
+export const startExec = Effect.fnUntraced(function*(
+  reference: Target.Target,
+  argv: ReadonlyArray<CommandLine.Word>,
+  options: ExecOptions
+): Effect.fn.Return<ExecHandle, KubeError.KubeError, KubeClient | Scope.Scope> {
+  const client = yield* KubeClient
+  const scope = yield* Effect.scope
+  const begun = yield* Clock.currentTimeMillis
+  const fail = (reason: KubeError.KubeErrorReason) =>
+    new KubeError.KubeError({
+      reason,
+      request: {
+        verb: "exec",
+        resource: "pods/exec",
+        namespace: reference.namespace ?? client.namespace,
+        name: reference.pod,
+        server: client.cluster.server
+      }
+    })
+
+  const problem = ExecPlan.problem(argv, options)
+  if (problem !== undefined) return yield* fail(new KubeError.Encode({ description: problem }))
+  const target = yield* Target.resolve(reference)
+
+  const attempt = Effect.fnUntraced(function*(
+    plan: ExecPlan.Plan
+  ): Effect.fn.Return<Running | NotStarted, KubeError.KubeError, Scope.Scope> {
+    const request = ExecPlan.toRequest(target, plan, options)
+    const supervised = plan.nonce !== undefined
+    const connection = yield* connect(client, request, {
+      stdin: options.stdin === "pipe",
+      tty: options.tty === true,
+      bulk: options.bulk === true,
+      supervised
+    }, {
+      protocols: options.protocols,
+      handshakeTimeout: Duration.fromInputUnsafe(options.handshakeTimeout ?? "30 seconds")
+    })
+    const info: ChannelInfo = {
+      namespace: target.namespace,
+      pod: target.pod,
+      container: target.container,
+      command: CommandLine.display(argv),
+      server: client.cluster.server,
+      protocol: `${connection.transport} ${connection.protocol}`
+    }
+    yield* Effect.annotateCurrentSpan({ "k8s.protocol": info.protocol, "k8s.supervised": supervised })
+    const session = yield* Session.make({
+      connection,
+      info,
+      program: CommandLine.display(argv.slice(0, 1)),
+      cwd: options.cwd,
+      nonce: plan.nonce,
+      tty: options.tty === true,
+      bufferBytes: options.bufferBytes ?? defaultBufferBytes,
+      unreadGrace: Duration.fromInputUnsafe(options.unreadGrace ?? "10 seconds"),
+      liveness: settings(options)
+    })
+    const start = yield* session.start
+    if (start._tag === "NotStarted") return start
+    // What fails from here on is the session's to tell.
+    if (plan.preamble !== undefined) yield* Effect.ignore(session.write([plan.preamble], { counted: false }))
+    if (options.size !== undefined && options.tty === true) yield* session.resize(options.size)
+    return { _tag: "Running", session, connection, info, supervised, processGroup: start.processGroup }
+  })
+
+  /** An attempt whose connection is closed at once when the command did not start. */
+  const tried = Effect.fnUntraced(function*(plan: ExecPlan.Plan) {
+    const inner = yield* Scope.fork(scope)
+    return yield* Effect.onExit(
+      Scope.provide(attempt(plan), inner),
+      (exit) => exit._tag === "Success" && exit.value._tag === "Running" ? Effect.void : Scope.close(inner, exit)
+    )
+  })
+
+  const notStarted = ({ status }: NotStarted): KubeError.KubeError =>
+    fail(
+      status._tag === "Failed"
+        ? Option.match(Status.fromUnknown(status.status), {
+          onNone: () => new KubeError.Decode({ description: `the server could not start it: ${status.message}` }),
+          onSome: KubeError.reasonFromStatus
+        })
+        : new KubeError.SupervisorUnavailable({ description: `sh ended with exit code ${status.code}` })
+    )
+
+  const begin = (plan: ExecPlan.Plan): Effect.Effect<ExecHandle | NotStarted, KubeError.KubeError> =>
+    Effect.map(tried(plan), (result) => result._tag === "Running" ? toHandle(result, options, begun) : result)
+  const bare = Effect.gen(function*() {
+    const result = yield* begin(ExecPlan.bare(argv, options))
+    // A bare command has nobody to report that it did not start; only the type does not know.
+    return isExecHandle(result) ? result : yield* notStarted(result)
+  })
+
+  const supervise = options.tty === true ? "never" : options.supervise ?? "preferred"
+  const image = target.image ?? `${target.namespace}/${target.pod}/${target.container}`
+  if (supervise === "never") return yield* bare
+  if (supervise === "preferred" && withoutShell.get(client)?.has(image) === true && needsNoSupervisor(options)) {
+    return yield* bare
+  }
+  const result = yield* begin(ExecPlan.supervised(argv, options))
+  if (isExecHandle(result)) return result
+  if (!isShellMissing(result)) return yield* notStarted(result)
+  rememberNoShell(client, image)
+  if (supervise === "preferred" && needsNoSupervisor(options)) return yield* bare
+  const description = result.status._tag === "Failed" ? ExitStatus.stripPrefixes(result.status.message) : result.stderr
+  return yield* fail(new KubeError.SupervisorUnavailable({ description }))
+})
+
+/** Directory and variables are set by the supervisor: with them there is no running without it. */
+const needsNoSupervisor = (options: ExecOptions): boolean => options.cwd === undefined && options.env === undefined

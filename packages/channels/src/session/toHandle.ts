@@ -1,0 +1,88 @@
+/**
+ * The public handle of a running session.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { ExitCode } from "effect/process/ChildProcessSpawner"
+import * as Pull from "effect/Pull"
+import * as Sink from "effect/Sink"
+import * as Stream from "effect/Stream"
+import * as ChannelError from "../ChannelError.ts"
+import * as ExecHandle from "../ExecHandle.ts"
+import type { ExecOptions } from "../ExecOptions.ts"
+import type { Running } from "./startExec.ts"
+
+/** Makes the handle of a command that was asked for at `begun`. */
+export const toHandle = (running: Running, options: ExecOptions, begun: number): ExecHandle.ExecHandle => {
+  const { connection, info, session, supervised } = running
+  const fail = (reason: ChannelError.ChannelErrorReason) => new ChannelError.ChannelError({ reason, channel: info })
+
+  const stdin: ExecHandle.ExecHandle["stdin"] = options.stdin === "pipe"
+    ? Sink.fromTransform((upstream) =>
+      Effect.gen(function*() {
+        while (true) {
+          const chunks = yield* Pull.catchDone(upstream, () => Effect.undefined)
+          if (chunks === undefined) return yield* session.endStdin
+          if (!(yield* session.write(chunks))) return
+        }
+      }).pipe(Effect.as([undefined] as const))
+    )
+    : Sink.fromTransform(() => Effect.fail(fail(new ChannelError.StdinNotPiped())))
+
+  const kill: ExecHandle.ExecHandle["kill"] = (killOptions) => {
+    const unsupported = (description: string) => Effect.fail(fail(new ChannelError.KillUnsupported({ description })))
+    if (!supervised) {
+      return unsupported("only a supervised command can be killed: a server ends no process when its client leaves")
+    }
+    if (options.stdin === "pipe") {
+      return unsupported("a command with stdin cannot be killed yet; end its stdin, or run it without")
+    }
+    if (options.onClose === "leave") return unsupported("the command was told to outlive its session")
+    if (killOptions?.killSignal !== undefined && killOptions.killSignal !== "SIGTERM") {
+      return unsupported(`${killOptions.killSignal} cannot be sent; SIGTERM can, and SIGKILL follows it`)
+    }
+    if (!connection.halfClose) {
+      return unsupported(`${info.protocol} cannot end the session and keep its outcome; close the scope instead`)
+    }
+    return Effect.andThen(session.hangUp, Effect.asVoid(session.exited))
+  }
+
+  const stdout = options.stdout === "ignore" ? Stream.empty : session.stdout
+  const stderr = options.stderr === "ignore" ? Stream.empty : session.stderr
+  return ExecHandle.make<never>({
+    info,
+    protocol: connection.protocol,
+    transport: connection.transport,
+    supervised,
+    processGroup: running.processGroup,
+    stdin,
+    stdout,
+    stderr,
+    all: Stream.merge(stdout, stderr),
+    exitCode: Effect.map(session.exited, ({ code }) => ExitCode(code)),
+    verified: Effect.map(session.exited, ({ verified }) => verified),
+    isRunning: session.isRunning,
+    kill,
+    resize: (size) => options.tty === true ? session.resize(size) : Effect.void,
+    status: Effect.flatMap(session.status, (outcome) =>
+      outcome._tag === "Exited" || outcome._tag === "Failed"
+        ? Effect.succeed(outcome.status)
+        : Effect.fail(fail(
+          new ChannelError.OutcomeUnknown({
+            bytesReceived: session.counts().stdout + session.counts().stderr,
+            description: outcome._tag === "Missing"
+              ? "the server sent no status"
+              : `the server's status ${outcome.why}`
+          })
+        ))),
+    stats: Effect.map(Clock.currentTimeMillis, (now) => {
+      const counts = session.counts()
+      return {
+        stdinBytes: counts.stdin,
+        stdoutBytes: counts.stdout,
+        stderrBytes: counts.stderr,
+        durationMillis: now - begun
+      }
+    })
+  })
+}
