@@ -20,7 +20,7 @@ export interface Collector {
   readonly text: () => string
   /** The bytes taken. */
   readonly size: () => number
-  /** Starts over. */
+  /** Starts over behind a complete object. */
   readonly reset: () => void
 }
 
@@ -82,9 +82,6 @@ export const makeCollector = (maxBytes: number): Collector => {
     reset: () => {
       size = 0
       state = "Empty"
-      depth = 0
-      inString = false
-      escaped = false
     }
   }
 }

@@ -104,7 +104,7 @@ describe("a Status", () => {
 })
 
 describe("the accumulator", () => {
-  const status = exit({ reason: "ExitCode", message: "42" }, { message: "a \"}\" and a \\" })
+  const status = exit({ reason: "ExitCode", message: "42" }, { message: `a "}" and a \\ ${"é".repeat(300)}` })
 
   it("tells the outcome at the last byte of the Status, wherever it is cut", () => {
     for (const chunks of cuts(utf8(`\n${status}`), 5)) {
@@ -331,6 +331,10 @@ describe("the words of runtimes", () => {
     const long = "exec /".repeat(200_000)
     assert.deepStrictEqual(ExitStatus.classify(long), other)
     assert.deepStrictEqual(ExitStatus.classify("exec: \"a\": stat ".repeat(100_000)), other)
+    assert.deepStrictEqual(
+      ExitStatus.classify(`exec: "x": executable file not found in $PATH${" ".repeat(9_000)}`),
+      other
+    )
     assert.deepStrictEqual(ExitStatus.classify(`${long}\nexec: "x": executable file not found in $PATH`), found("x"))
   })
 

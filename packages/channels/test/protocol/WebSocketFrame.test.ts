@@ -270,6 +270,8 @@ describe("encodeInto", () => {
       WebSocketFrame.encodeInto(new Uint8Array(room), 1, { opcode: Opcode.Binary, prefix: 0, payload }, 1)
     assert.strictEqual(encode(size + 1), size + 1)
     assert.throws(() => encode(size), RangeError)
+    const empty = { opcode: Opcode.Ping, payload: utf8("") }
+    assert.throws(() => WebSocketFrame.encodeInto(new Uint8Array(5), 0, empty, 1), RangeError)
   })
 
   it("never needs more than maxOverhead beyond payload and prefix", () => {
@@ -396,6 +398,11 @@ describe("violations", () => {
     ["a message at the limit", { role: "client", maxMessageBytes: 3 }, "02 01 00 80 02 00 00"],
     ["messages that together pass the limit", { role: "client", maxMessageBytes: 2 }, "82 02 00 00 82 02 00 00"],
     [
+      "fragments that pass it with the message before",
+      { role: "client", maxMessageBytes: 2 },
+      "82 02 00 00 02 01 00 80 01 00"
+    ],
+    [
       "control frames whatever the limit",
       { role: "client", maxMessageBytes: 1 },
       "89 03 00 00 00 02 01 00 89 01 00 80 00"
@@ -436,6 +443,8 @@ describe("violations", () => {
     assert.match(message({ role: "server", maxMessageBytes: 9 }, "82 8a 00 00 00 00"), /more than 9 bytes/)
     assert.match(message(client, "88 02 03 ed"), /close code 1005/)
     assert.match(message(client, "8b 00"), /opcode 0x0b/)
+    assert.match(message(client, "88 01 03"), /close frame of one byte/)
+    assert.match(message(client, "82 7e 00 07"), /length 7 in more bytes than it needs/)
   })
 })
 
