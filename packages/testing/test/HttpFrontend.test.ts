@@ -1,7 +1,7 @@
 import * as Certificates from "@effect-k8s/testing/server/Certificates"
+import { Cut } from "@effect-k8s/testing/server/Cut"
 import type { Handler, ServerConnection, ServerResponse } from "@effect-k8s/testing/server/Exchange"
 import * as HttpFrontend from "@effect-k8s/testing/server/HttpFrontend"
-import { Cut } from "@effect-k8s/testing/server/HttpWriter"
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"

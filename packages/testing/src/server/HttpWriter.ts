@@ -2,13 +2,13 @@
  * Puts answers on the wire of a Node HTTP server.
  */
 import * as Cause from "effect/Cause"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ServerResponse as NodeResponse } from "node:http"
 import type { Socket } from "node:net"
+import { Cut } from "./Cut.ts"
 import type { BodyResponse, RawResponse, ServerResponse, StreamResponse, UpgradeResponse } from "./Exchange.ts"
 import * as SocketConnection from "./SocketConnection.ts"
 
@@ -21,12 +21,6 @@ export interface Wire {
   /** The bytes that came right after an upgrade request; `undefined` for any other request. */
   readonly head: Uint8Array | undefined
 }
-
-/**
- * A stream body that dies with this is cut there: what was sent before arrives, the end of the body never does. Any
- * other defect cuts it with a FIN.
- */
-export class Cut extends Data.TaggedError("Cut")<{ readonly end: "fin" | "reset" }> {}
 
 /** The answer to a body above the limit. */
 export const tooLarge = (limit: number): BodyResponse => ({

@@ -1,0 +1,117 @@
+/**
+ * A Kubernetes API server in this process, which unmodified kubectl can talk to.
+ *
+ * It listens on the loopback only, on a port of its own, and answers nobody without its random token or a certificate
+ * of its own authority. All of it ends with its scope: sockets, watches, timers.
+ */
+import type { Endpoint } from "@effect-k8s/core/Endpoint"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as ApiServer from "./ApiServer.ts"
+import * as Kubeconfig from "./Kubeconfig.ts"
+import type { Rule } from "./server/Authorization.ts"
+import * as Certificates from "./server/Certificates.ts"
+import * as HttpFrontend from "./server/HttpFrontend.ts"
+
+/** Somebody besides the administrator, with a token of their own and a context of their name in the kubeconfig. */
+export interface User {
+  readonly name: string
+  readonly groups?: ReadonlyArray<string> | undefined
+  /** What they may do. Discovery and questions about themselves are allowed to everybody. */
+  readonly rules: ReadonlyArray<Rule>
+}
+
+/** What `make` takes. */
+export interface Options extends Omit<ApiServer.Options, "users"> {
+  readonly users?: ReadonlyArray<User> | undefined
+  /** Whether to speak TLS, as by default. kubectl sends no credentials without, so it cannot use such a cluster. */
+  readonly tls?: boolean | undefined
+  readonly host?: "127.0.0.1" | "::1" | undefined
+}
+
+/** What a running cluster offers, besides what its API server does. */
+export interface Service extends ApiServer.ApiServer {
+  readonly url: URL
+  /** PEM text of the authority that signed the server's certificate. */
+  readonly ca: string
+  /** The administrator's token. */
+  readonly token: Redacted.Redacted
+  /** The administrator's certificate: user `admin`, group `system:masters`. */
+  readonly clientCertificate: Certificates.Identity
+  /** Makes a certificate for somebody. What they may do goes by the name. */
+  readonly issueCertificate: (user: string, groups: ReadonlyArray<string>) => Effect.Effect<Certificates.Identity>
+  /** Where the cluster is, for a transport. */
+  readonly endpoint: Endpoint
+  /**
+   * The kubeconfig, with the contexts `admin` (certificate, current), `admin-token`, and one by token for each other
+   * user. It holds secrets.
+   */
+  readonly kubeconfig: () => Kubeconfig.Kubeconfig
+  /** The same as text, for a file. */
+  readonly kubeconfigText: () => string
+  /** Open sockets and exchanges, and the connections since the start. */
+  readonly stats: Effect.Effect<HttpFrontend.Stats>
+  /** Cuts every connection. */
+  readonly disconnect: Effect.Effect<void>
+}
+
+/** A Kubernetes API server in this process. */
+export class TestCluster extends Context.Service<TestCluster, Service>()("@effect-k8s/testing/TestCluster") {}
+
+const administrator = "admin"
+const masters = "system:masters"
+
+const randomToken = Effect.sync(() => Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64url"))
+
+/** Starts a cluster. The scope ends it within milliseconds. */
+export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.fn.Return<Service, never, Scope.Scope> {
+  const token = yield* randomToken
+  const users = yield* Effect.forEach(
+    options.users ?? [],
+    (user) => Effect.map(randomToken, (token) => ({ ...user, token }))
+  )
+  const apiServer = yield* ApiServer.make({
+    ...options,
+    users: [{ name: administrator, groups: [masters], token }, ...users]
+  })
+  const authority = yield* Certificates.make
+  const identity = yield* authority.issueServer(["localhost", "127.0.0.1", "::1"])
+  const clientCertificate = yield* authority.issueClient(administrator, [masters])
+  const tls = options.tls === false ? undefined : { identity, clientAuthority: authority.cert }
+  const frontend = yield* HttpFrontend.make({ handler: apiServer.handler, tls, host: options.host })
+
+  const ca = tls === undefined ? undefined : authority.cert
+  const byToken = (name: string, token: string): Kubeconfig.ContextOptions => ({
+    name,
+    credential: { _tag: "Token", token: Redacted.make(token) }
+  })
+  const kubeconfig = (): Kubeconfig.Kubeconfig =>
+    Kubeconfig.make({
+      server: frontend.url,
+      ca,
+      contexts: [
+        { name: administrator, credential: { _tag: "Certificate", identity: clientCertificate } },
+        byToken(`${administrator}-token`, token),
+        ...users.map((user) => byToken(user.name, user.token))
+      ]
+    })
+  return {
+    ...apiServer,
+    url: frontend.url,
+    ca: authority.cert,
+    token: Redacted.make(token),
+    clientCertificate,
+    issueCertificate: authority.issueClient,
+    endpoint: { url: frontend.url, ...(ca === undefined ? {} : { tls: { ca } }) },
+    kubeconfig,
+    kubeconfigText: () => Kubeconfig.toText(kubeconfig()),
+    stats: frontend.stats,
+    disconnect: frontend.disconnect
+  }
+})
+
+/** A cluster as a layer. */
+export const layer = (options: Options = {}): Layer.Layer<TestCluster> => Layer.effect(TestCluster, make(options))

@@ -1,0 +1,222 @@
+/**
+ * Subresources: the seam through which a node plugs in exec, attach, port-forward and logs, and those that the server
+ * has by itself.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Failure from "../store/Failure.ts"
+import * as Json from "../store/Json.ts"
+import type { StoredObject } from "../store/KubeObject.ts"
+import * as ResourceRow from "../store/ResourceRow.ts"
+import * as Selector from "../store/Selector.ts"
+import * as Writes from "../store/Writes.ts"
+import type { Authenticator } from "./Authentication.ts"
+import type { Authorizer, UserInfo } from "./Authorization.ts"
+import type { ServerResponse } from "./Exchange.ts"
+import * as RequestBody from "./RequestBody.ts"
+import * as Resources from "./Resources.ts"
+import * as Respond from "./Respond.ts"
+
+/** What a handler of a subresource is given. The user may do what the verb and the subresource ask for. */
+export interface SubresourceContext extends Resources.Target {
+  readonly user: UserInfo
+  readonly authorizer: Authorizer
+  readonly authenticator: Authenticator
+  readonly resources: Resources.Resources
+}
+
+/** Answers requests for one subresource. A `Failure` becomes a `Status`. */
+export type SubresourceHandler = (context: SubresourceContext) => Resources.Answer
+
+/** Handlers by name: `pods/exec`, `deployments.apps/scale`. */
+export type Subresources = ReadonlyMap<string, SubresourceHandler>
+
+/** The name under which the handler of a subresource is looked up. */
+export const nameOf = (row: ResourceRow.ResourceRow, subresource: string): string =>
+  `${Failure.qualified(row)}/${subresource}`
+
+const status: SubresourceHandler = (context) => {
+  switch (context.info.verb) {
+    case "get":
+      return getObject(context)
+    case "update":
+      return Resources.replace(context.resources, context, "status")
+    case "patch":
+      return Resources.patch(context.resources, context, "status")
+    default:
+      return Effect.fail(Failure.methodNotAllowed)
+  }
+}
+
+const getObject = (context: SubresourceContext): Resources.Answer =>
+  Effect.flatMap(
+    context.resources.registry.get(Resources.reference(context)),
+    (object) => Resources.answerObject(context, object)
+  )
+
+const scaleRow = { group: "autoscaling", version: "v1", kind: "Scale" }
+
+const toScale = (object: StoredObject): Json.JsonObject => {
+  const { creationTimestamp, name, namespace, resourceVersion, uid } = object.metadata
+  const replicas = Json.number(Json.get(object, "spec", "replicas")) ?? 0
+  const selector = Selector.toText(Json.get(object, "spec", "selector"))
+  return {
+    kind: scaleRow.kind,
+    apiVersion: ResourceRow.apiVersion(scaleRow),
+    metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
+    spec: replicas === 0 ? {} : { replicas },
+    status: {
+      replicas: Json.number(Json.get(object, "status", "replicas")) ?? 0,
+      ...(selector === "" ? {} : { selector })
+    }
+  }
+}
+
+const scale: SubresourceHandler = Effect.fnUntraced(function*(context) {
+  const { registry } = context.resources
+  const reference = Resources.reference(context)
+  if (context.info.verb === "get") return Respond.json(200, toScale(yield* registry.get(reference)))
+  const options = yield* Effect.fromResult(Resources.writeOptions(context, "UpdateOptions"))
+  const edit: Resources.DocumentEdit = context.info.verb === "patch"
+    ? yield* Resources.readPatch(context)
+    : yield* Effect.map(RequestBody.read(context.request, scaleRow), (input) => () => Result.succeed(input))
+  const scaled = yield* registry.update(
+    reference,
+    "object",
+    (before) =>
+      Result.map(edit(toScale(before)), (wanted) => ({
+        ...before,
+        metadata: {
+          ...before.metadata,
+          resourceVersion: Json.get(wanted, "metadata", "resourceVersion") ?? before.metadata.resourceVersion
+        },
+        spec: { ...Json.object(before["spec"]), replicas: Json.number(Json.get(wanted, "spec", "replicas")) ?? 0 }
+      })),
+    options
+  )
+  return Respond.json(200, toScale(scaled))
+})
+
+// Changes that go past the rule that the specification of a pod is fixed, each for fields of its own.
+const ofPod = (choose: (input: Json.JsonObject) => Json.JsonObject): SubresourceHandler =>
+  Effect.fnUntraced(function*(context) {
+    if (context.info.verb === "get") return yield* getObject(context)
+    const options = yield* Effect.fromResult(Resources.writeOptions(context, "UpdateOptions"))
+    const edit: Resources.DocumentEdit = context.info.verb === "patch"
+      ? yield* Resources.readPatch(context)
+      : yield* Effect.map(Resources.readObject(context), (input) => () => Result.succeed(input))
+    const pod = yield* context.resources.registry.update(
+      Resources.reference(context),
+      "subresource",
+      (before) =>
+        Result.map(edit({ ...before }), (wanted) => ({
+          ...before,
+          spec: { ...Json.object(before["spec"]), ...choose(Json.object(wanted["spec"])) }
+        })),
+      options
+    )
+    return yield* Resources.answerObject(context, pod)
+  })
+
+const done: ServerResponse = Respond.json(201, Respond.success())
+
+const budgets = { group: "policy", plural: "poddisruptionbudgets" }
+
+const eviction: SubresourceHandler = Effect.fnUntraced(function*(context) {
+  const { registry } = context.resources
+  const input = yield* RequestBody.read(context.request, { group: "policy", version: "v1", kind: "Eviction" })
+  const reference = Resources.reference(context)
+  if (Json.get(input, "metadata", "name") !== reference.name) {
+    return yield* Failure.badRequest("name in URL does not match name in Eviction object")
+  }
+  const pod = yield* registry.get(reference)
+  const collection = ResourceRow.collection(budgets)
+  const page = yield* Effect.fromResult(registry.store.list({ collection, namespace: reference.namespace }))
+  const exhausted = page.items.find((budget) =>
+    Selector.fromObject(Json.get(budget, "spec", "selector"))(pod.metadata.labels ?? {}) &&
+    Json.get(budget, "status", "disruptionsAllowed") === 0
+  )
+  if (exhausted !== undefined) {
+    return yield* Failure.tooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", 10)
+  }
+  const grace = Json.number(Json.get(input, "deleteOptions", "gracePeriodSeconds"))
+  const options = yield* Effect.fromResult(
+    Resources.writeOptions(context, "DeleteOptions", Json.object(input["deleteOptions"]))
+  )
+  yield* registry.remove(reference, { gracePeriodSeconds: grace }, options)
+  return done
+})
+
+const binding: SubresourceHandler = Effect.fnUntraced(function*(context) {
+  const input = yield* RequestBody.read(context.request, { group: "", version: "v1", kind: "Binding" })
+  const nodeName = Json.string(Json.get(input, "target", "name")) ?? ""
+  const reference = Resources.reference(context)
+  yield* context.resources.registry.update(reference, "subresource", (before) => {
+    const bound = Json.string(Json.get(before, "spec", "nodeName")) ?? ""
+    return bound === ""
+      ? Result.succeed({ ...before, spec: { ...Json.object(before["spec"]), nodeName } })
+      : Result.fail(
+        Failure.conflict(context.row, reference.name, `pod ${reference.name} is already assigned to node "${bound}"`)
+      )
+  })
+  return done
+})
+
+const tokenRow = { group: "authentication.k8s.io", version: "v1", kind: "TokenRequest" }
+
+const token: SubresourceHandler = Effect.fnUntraced(function*(context) {
+  const input = yield* RequestBody.read(context.request, tokenRow)
+  const account = yield* context.resources.registry.get(Resources.reference(context))
+  const { name, namespace = "" } = account.metadata
+  const now = yield* Clock.currentTimeMillis
+  const seconds = Json.number(Json.get(input, "spec", "expirationSeconds")) ?? 3600
+  const text = `${crypto.randomUUID()}${crypto.randomUUID()}`.replaceAll("-", "")
+  context.authenticator.addToken(text, {
+    name: `system:serviceaccount:${namespace}:${name}`,
+    uid: account.metadata.uid,
+    groups: ["system:serviceaccounts", `system:serviceaccounts:${namespace}`]
+  })
+  return Respond.json(201, {
+    kind: tokenRow.kind,
+    apiVersion: ResourceRow.apiVersion(tokenRow),
+    metadata: { name, namespace, uid: account.metadata.uid, creationTimestamp: Writes.time(now) },
+    spec: {
+      audiences: ["https://kubernetes.default.svc"],
+      ...Json.object(input["spec"]),
+      expirationSeconds: seconds
+    },
+    status: { token: text, expirationTimestamp: Writes.time(now + seconds * 1000) }
+  })
+})
+
+const finalize: SubresourceHandler = (context) => Resources.replace(context.resources, context, "subresource")
+
+const pick = (...fields: ReadonlyArray<string>) => (spec: Json.JsonObject): Json.JsonObject =>
+  Object.fromEntries(fields.filter((field) => spec[field] !== undefined).map((field) => [field, spec[field]]))
+
+/** Handlers by the name of the subresource alone, where the resource makes no difference. */
+const anywhere: Subresources = new Map([["status", status], ["scale", scale], ["approval", status]])
+
+/** The subresources that the server has by itself. */
+export const builtIn: Subresources = new Map([
+  ["pods/ephemeralcontainers", ofPod(pick("ephemeralContainers"))],
+  ["pods/resize", ofPod(pick("containers", "initContainers"))],
+  ["pods/eviction", eviction],
+  ["pods/binding", binding],
+  ["serviceaccounts/token", token],
+  ["namespaces/finalize", finalize]
+])
+
+/** Answers a request for a subresource. Fails with 404, 405, and 501 for one that nobody has plugged in. */
+export const handle = (subresources: Subresources, context: SubresourceContext): Resources.Answer => {
+  const { info, row } = context
+  const name = info.subresource ?? ""
+  const facts = ResourceRow.subresource(row, name)
+  if (facts === undefined) return Effect.fail(Failure.noSuchResource)
+  if (!facts.verbs.includes(info.verb)) return Effect.fail(Failure.methodNotAllowed)
+  const handler = subresources.get(nameOf(row, name)) ?? builtIn.get(nameOf(row, name)) ?? anywhere.get(name)
+  return handler === undefined
+    ? Effect.fail(Failure.notImplemented(`${nameOf(row, name)} is not plugged into this test cluster`))
+    : handler(context)
+}
