@@ -163,7 +163,9 @@ export class ChannelError extends Data.TaggedError("ChannelError")<{
 
   override get message(): string {
     const { command, container, namespace, pod, protocol, server } = this.channel
-    const where = container === undefined ? `pod ${namespace}/${pod}` : `pod ${namespace}/${pod}, container ${container}`
+    const where = container === undefined
+      ? `pod ${namespace}/${pod}`
+      : `pod ${namespace}/${pod}, container ${container}`
     return `${command} in ${where} at ${server} (${protocol}): ${this.reason.message}`
   }
 }

@@ -5,16 +5,16 @@
  */
 import type { KubeClient } from "@effect-k8s/core/KubeClient"
 import type { KubeError } from "@effect-k8s/core/KubeError"
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
+import type * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Inspectable from "effect/Inspectable"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as CommandLine from "effect/process/CommandLine"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import type { ExecHandle } from "./ExecHandle.ts"
 import type { ExecOptions } from "./ExecOptions.ts"
 import type { ExitedNonZero } from "./ExitedNonZero.ts"
@@ -51,16 +51,16 @@ export const isCommand = (u: unknown): u is Command<unknown, unknown, unknown> =
 
 type Fields = Pick<Command<unknown, unknown, unknown>, "target" | "argv" | "options" | "checked" | "input" | "bindings">
 
-const describe = (command: Fields): string =>
-  `${CommandLine.display(command.argv)} @ ${Target.format(command.target)}`
+const describe = (command: Fields): string => `${CommandLine.display(command.argv)} @ ${Target.format(command.target)}`
 
-const Proto = {
-  ...Effectable.Prototype<Command<unknown, unknown, unknown>>({
-    label: "Command",
-    evaluate() {
-      return startCommand(this)
-    }
-  }),
+const Base = Effectable.Prototype<Command<unknown, unknown, unknown>>({
+  label: "Command",
+  evaluate() {
+    return startCommand(this)
+  }
+})
+
+const Proto = Object.assign(Object.create(Base), {
   [TypeId]: TypeId,
   _tag: "Command",
   toString(this: Fields) {
@@ -76,9 +76,21 @@ const Proto = {
   [Inspectable.NodeInspectSymbol](this: Fields) {
     return `Command(${describe(this)})`
   }
-}
+})
 
 const make = <R, E, S>(fields: Fields): Command<R, E, S> => Object.assign(Object.create(Proto), fields)
+
+/** The command with other fields. */
+const change = <R, E, S>(self: Fields, fields: Partial<Fields>): Command<R, E, S> =>
+  make({
+    target: self.target,
+    argv: self.argv,
+    options: self.options,
+    checked: self.checked,
+    input: self.input,
+    bindings: self.bindings,
+    ...fields
+  })
 
 /** A command is called with its words, or written as a template. */
 export interface On {
@@ -124,21 +136,24 @@ export const on = (target: Target.Target, options: ExecOptions = {}): On =>
 
 /** The command with other options over its own. */
 export const withOptions = <R, E, S>(self: Command<R, E, S>, options: ExecOptions): Command<R, E, S> =>
-  make({ ...self, options: { ...self.options, ...options } })
+  change(self, { options: { ...self.options, ...options } })
 
 /** The command, failing with `ExitedNonZero` when its exit code is not 0. */
 export const check = <R, E, S>(self: Command<R, E, S>): Command<R, E | ExitedNonZero, S> =>
-  make({ ...self, checked: true })
+  change(self, { checked: true })
 
 /** The command with a stream for its stdin. */
 export const withInput = <R, E, S, E2, R2>(
   self: Command<R, E, S>,
   input: Stream.Stream<Uint8Array, E2, R2>
-): Command<R | R2, E | E2, S> => make({ ...self, options: { ...self.options, stdin: "pipe" }, input })
+): Command<R | R2, E | E2, S> => change(self, { options: { ...self.options, stdin: "pipe" }, input })
+
+/** The command without its check and its input: a pipeline has its own way with both. */
+export const plain = <R, E, S>(self: Command<R, E, S>): Command<R, never, S> =>
+  change(self, { checked: false, input: undefined })
 
 /** The command with a part of its needs provided. A layer is built in the scope that the command runs in. */
 export const bind = <R, E, S, I, E2, R2>(
   self: Command<R, E, S>,
   binding: Layer.Layer<I, E2, R2> | Context.Context<I>
-): Command<Exclude<R, I> | R2, E, S | E2> =>
-  make({ ...self, bindings: [...self.bindings, binding as Binding] })
+): Command<Exclude<R, I> | R2, E, S | E2> => change(self, { bindings: [...self.bindings, binding as Binding] })

@@ -9,21 +9,27 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
 import * as Headers from "effect/http/Headers"
 import * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type { HttpMethod } from "effect/http/HttpMethod"
+import * as Layer from "effect/Layer"
+import type * as Path from "effect/Path"
 import * as RcRef from "effect/RcRef"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Credentials } from "./Credentials.ts"
+import * as Credentials from "./Credentials.ts"
 import * as Endpoint from "./Endpoint.ts"
 import * as Retry from "./internal/retry.ts"
+import * as KubeConfig from "./KubeConfig.ts"
+import type { KubeConfigError } from "./KubeConfigError.ts"
 import * as KubeError from "./KubeError.ts"
+import * as Proxy from "./Proxy.ts"
 import * as Transport from "./Transport.ts"
 import type { TransportError } from "./TransportError.ts"
 
@@ -75,7 +81,7 @@ export class KubeClient extends Context.Service<KubeClient, {
 /** What `make` takes. */
 export interface Options {
   readonly endpoint: Endpoint.Endpoint
-  readonly credentials: Credentials["Service"]
+  readonly credentials: Credentials.Credentials["Service"]
   /** `default` unless told. */
   readonly namespace?: string | undefined
   /** The cluster's name; the host of the URL unless told. */
@@ -278,3 +284,63 @@ const readErrorBody = (response: HttpClientResponse.HttpClientResponse): Effect.
       Effect.map((chunks) => decoder.decode(Bytes.concat(chunks).subarray(0, errorBodyLimit)))
     )
   })
+
+const fromResolved = Effect.fnUntraced(function*(
+  resolved: KubeConfig.Resolved
+): Effect.fn.Return<KubeClient["Service"], KubeConfigError, Transport.Platform | Scope.Scope> {
+  const { endpoint } = resolved
+  const proxy = endpoint.proxy ?? (yield* Proxy.fromEnvironment(endpoint.url))
+  return yield* make({
+    endpoint: { ...endpoint, proxy },
+    credentials: resolved.credentials,
+    namespace: resolved.namespace,
+    clusterName: resolved.clusterName
+  })
+})
+
+/** What a layer by a kubeconfig needs. */
+export type Environment = Transport.Platform | FileSystem.FileSystem | Path.Path
+
+/**
+ * The client that kubectl would use: `KUBECONFIG` or `~/.kube/config`, else the service account of the pod. Proxies come
+ * from the environment.
+ */
+export const layerDefault: Layer.Layer<KubeClient, KubeConfigError, Environment> = Layer.effect(
+  KubeClient,
+  Effect.flatMap(KubeConfig.loadDefault(), fromResolved)
+)
+
+/** The client of a context of the kubeconfig; the current one unless told. */
+export const layerKubeConfig = (
+  options: KubeConfig.ResolveOptions & KubeConfig.LoadOptions = {}
+): Layer.Layer<KubeClient, KubeConfigError, Environment> =>
+  Layer.effect(
+    KubeClient,
+    KubeConfig.load(options).pipe(
+      Effect.flatMap((config) => KubeConfig.resolve(config, options)),
+      Effect.flatMap(fromResolved)
+    )
+  )
+
+/** The client of the service account that the pod runs as. */
+export const layerInCluster: Layer.Layer<KubeClient, KubeConfigError, Environment> = Layer.effect(
+  KubeClient,
+  Effect.flatMap(KubeConfig.inCluster(), fromResolved)
+)
+
+/** What `layerEndpoint` takes beside the endpoint. */
+export interface EndpointOptions {
+  /** None unless told: requests are anonymous. */
+  readonly credentials?: Credentials.Credentials["Service"] | undefined
+  readonly namespace?: string | undefined
+}
+
+/** The client of an endpoint. The endpoint says everything: the environment's proxies are not looked at. */
+export const layerEndpoint = (
+  endpoint: Endpoint.Endpoint,
+  options: EndpointOptions = {}
+): Layer.Layer<KubeClient, never, Transport.Platform> =>
+  Layer.effect(
+    KubeClient,
+    make({ endpoint, credentials: options.credentials ?? Credentials.make(), namespace: options.namespace })
+  )

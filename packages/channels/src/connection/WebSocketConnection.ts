@@ -120,11 +120,12 @@ export const make = Effect.fnUntraced(function*(
       )
     })
 
+  // In the caller's fiber, because it is the last thing said: the connection's scope may be closing already.
   let closed = false
   const close: Effect.Effect<void> = Effect.suspend(() => {
     if (closed) return Effect.void
     closed = true
-    return Effect.ignore(exclusively(Effect.suspend(() => duplex.write([Frame.encodeClose(1000, "", nextMask())]))))
+    return Effect.ignore(lock.withPermit(Effect.suspend(() => duplex.write([Frame.encodeClose(1000, "", nextMask())]))))
   })
 
   let ping: Uint8Array | undefined

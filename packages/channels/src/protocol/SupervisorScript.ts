@@ -31,96 +31,109 @@ export const marker = 0x1e
 /** The seconds that a command has between SIGTERM and SIGKILL when its session ends. */
 export const graceSeconds = 2
 
-// Parameters: marker and nonce, flags, directory, NAME=value..., "--", command...
-// Flags: i the user's stdin, o and e without stdout and stderr, s preamble on stdin, l live on when the session ends.
-// Names begin with ek_ because an assignment to a name that the container exports would reach the command.
-//
-// Without the user's stdin, fd 3 is the session's: the watcher reads it to its end, which comes when the client closes
-// or dies, and then ends the process group. It tells the shell first (HUP), so that the shell leaves it alive to see to
-// what does not heed SIGTERM. `(exec "$@")` runs a program, never a builtin of the shell.
-const script = `ek_n=$1 ek_f=$2 ek_d=$3 ek_h= ek_r=
-shift 3
-echo "$ek_n@$$"
-ek_has() { case $ek_f in *$1*) return 0 ;; esac; return 1; }
-ek_drain() { cat >/dev/null 2>&1 || while read -r ek_l; do :; done; }
-ek_end() {
-  echo "$ek_n:$1"
-  echo "$ek_n:$1" >&2
-  if ek_has i; then ek_drain; else ek_drain <&3; fi
-  exit "$2"
-}
-if ek_has s; then
-  ek_s=
-  while IFS= read -r ek_l && [ "$ek_l" != "$ek_n" ]; do
-    ek_s="$ek_s$ek_l
-"
-  done
-  eval "$ek_s"
-fi
-while [ "$1" != -- ]; do export "$1"; shift; done
+// The parts of the script. What a command does not need is left out, because audit logs and process lists show all of
+// it. Names begin with ek_: an assignment to a name that the container exports would reach the command.
+
+/** Parameters: marker and nonce, then directory, NAME=value..., "--" as far as they are used, and the command. */
+const begin = `ek_n=$1 ek_r= ek_h= ek_w=
 shift
-ek_has i || exec 3<&0 </dev/null
-[ -z "$ek_d" ] || cd "$ek_d" 2>/dev/null || ek_end d 126
-case $1 in
-*/*) if [ -d "$1" ]; then ek_r=x; elif [ -x "$1" ]; then :; elif [ -e "$1" ]; then ek_r=x; else ek_r=n; fi ;;
-*)
-  if [ -n "$PATH" ]; then
-    ek_r=n
-    IFS=:
-    set -f
-    for ek_p in $PATH; do
-      ek_p=\${ek_p:-.}/$1
-      [ -f "$ek_p" ] || continue
-      if [ -x "$ek_p" ]; then ek_r=; break; fi
-      ek_r=x
-    done
-    set +f
-    unset IFS
-  fi
-  ;;
+echo "$ek_n@$$"`
+
+// Reads what the client still sends; that it ends is the client's acknowledgement.
+const finish = (stdin: boolean): string =>
+  `ek_end() {
+echo "$ek_n:$1"
+echo "$ek_n:$1" >&2
+{ cat >/dev/null 2>&1 || while read -r ek_l; do :; done; }${stdin ? "" : " <&3"}
+exit "$2"
+}`
+
+const readPreamble = `ek_s=
+while IFS= read -r ek_l && [ "$ek_l" != "$ek_n" ]; do ek_s="$ek_s$ek_l
+"; done
+eval "$ek_s"`
+
+const exportVariables = `while [ "$1" != -- ]; do export "$1"; shift; done
+shift`
+
+const enterDirectory = `cd "$1" 2>/dev/null || ek_end d 126
+shift`
+
+// A builtin of the shell is no program: so PATH is searched here, not by `command -v`.
+const findProgram = `case $1 in
+*/*) [ -e "$1" ] || ek_r=n
+{ [ -x "$1" ] && [ ! -d "$1" ]; } || ek_r=\${ek_r:-x} ;;
+*) if [ -n "$PATH" ]; then
+ek_r=n IFS=:
+set -f
+for ek_p in $PATH; do
+ek_p=\${ek_p:-.}/$1
+[ -f "$ek_p" ] || continue
+ek_r=x
+[ ! -x "$ek_p" ] || { ek_r=; break; }
+done
+set +f
+unset IFS
+fi ;;
 esac
 case $ek_r in
 n) ek_end n 127 ;;
 x) ek_end x 126 ;;
-esac
-trap : INT QUIT TERM
-trap ek_h=1 HUP
-ek_w=
-if ek_has i || ek_has l; then :; else
-  (
-    trap '' HUP INT QUIT TERM
-    while read -r ek_l; do :; done
-    kill -HUP $$
-    kill -TERM -$$ || kill -TERM $$
-    sleep ${graceSeconds}
-    kill -KILL -$$
-  ) <&3 3<&- >/dev/null 2>&1 &
-  ek_w=$!
-fi
+esac`
+
+// fd 3 is the session's stdin. The watcher reads it to its end, which comes when the client closes or dies, and then ends
+// the process group. It tells the shell first (HUP), so that the shell leaves it alive to see to what does not heed TERM.
+const watchSession = `trap ek_h=1 HUP
 (
-  exec 3<&-
-  ! ek_has o || exec >/dev/null
-  ! ek_has e || exec 2>/dev/null
-  exec "$@"
+trap '' HUP INT QUIT TERM
+while read -r ek_l; do :; done
+kill -HUP $$
+kill -TERM -$$ || kill -TERM $$
+sleep ${graceSeconds}
+kill -KILL -$$
+) <&3 3<&- >/dev/null 2>&1 &
+ek_w=$!`
+
+// While the command runs, the shell's own stderr is elsewhere: shells remark on a child that a signal has killed.
+// `(exec ...)` runs a program, never a builtin.
+const runCommand = (supervised: Supervised): string =>
+  `trap : INT QUIT TERM
+exec 4>&2 2>/dev/null
+(
+exec 2>&4 ${supervised.stdin ? "" : "3<&- "}4>&-${supervised.stdout ? "" : " >/dev/null"}${
+    supervised.stderr ? "" : " 2>/dev/null"
+  }
+exec "$@"
 )
 ek_c=$?
+exec 2>&4 4>&-
 [ -z "$ek_w" ] || [ -n "$ek_h" ] || { kill -KILL "$ek_w"; wait "$ek_w"; } 2>/dev/null
-ek_end "$ek_c" "$ek_c"
-`
+ek_end "$ek_c" "$ek_c"`
+
+const script = (supervised: Supervised): string =>
+  [
+    begin,
+    finish(supervised.stdin),
+    ...(supervised.preamble === true ? [readPreamble] : []),
+    ...(supervised.stdin ? [] : ["exec 3<&0 </dev/null"]),
+    ...(supervised.env === undefined || supervised.env.length === 0 ? [] : [exportVariables]),
+    ...(supervised.cwd === undefined ? [] : [enterDirectory]),
+    findProgram,
+    ...(supervised.stdin || supervised.endWithSession === false ? [] : [watchSession]),
+    runCommand(supervised)
+  ].join("\n")
 
 /** The argument list to run in place of the command. */
 export const argv = (supervised: Supervised): ReadonlyArray<string> => [
   "sh",
   "-c",
-  script,
+  script(supervised),
   "effect-k8s",
   `${String.fromCharCode(marker)}${supervised.nonce}`,
-  `-${supervised.stdin ? "i" : ""}${supervised.stdout ? "" : "o"}${supervised.stderr ? "" : "e"}${
-    supervised.preamble === true ? "s" : ""
-  }${supervised.endWithSession === false ? "l" : ""}`,
-  supervised.cwd ?? "",
-  ...(supervised.env ?? []).map(([name, value]) => `${name}=${value}`),
-  "--",
+  ...(supervised.env === undefined || supervised.env.length === 0
+    ? []
+    : [...supervised.env.map(([name, value]) => `${name}=${value}`), "--"]),
+  ...(supervised.cwd === undefined ? [] : [supervised.cwd]),
   ...supervised.command
 ]
 

@@ -33,7 +33,11 @@ export type Outcome =
   | { readonly _tag: "Exited"; readonly code: number; readonly verified: Verified }
   | { readonly _tag: "NotFound"; readonly program: string | undefined; readonly description: string | undefined }
   | { readonly _tag: "NotExecutable"; readonly program: string | undefined; readonly description: string | undefined }
-  | { readonly _tag: "NoWorkingDirectory"; readonly directory: string | undefined; readonly description: string | undefined }
+  | {
+    readonly _tag: "NoWorkingDirectory"
+    readonly directory: string | undefined
+    readonly description: string | undefined
+  }
   | {
     readonly _tag: "Failed"
     readonly description: string
@@ -78,18 +82,27 @@ export const decide = (evidence: Evidence, classify: Classify): Outcome => {
       }
     }
     case "Unreadable":
-      return { _tag: "Unknown", description: `the server's status ${status.why}: ${status.text}`, reportedExitCode: undefined }
+      return {
+        _tag: "Unknown",
+        description: `the server's status ${status.why}: ${status.text}`,
+        reportedExitCode: undefined
+      }
     case "Exited":
       return evidence.supervised
         ? {
           _tag: "Unknown",
-          description: `the server reported exit code ${status.code}, but the end of the command's output never arrived`,
+          description:
+            `the server reported exit code ${status.code}, but the end of the command's output never arrived`,
           reportedExitCode: status.code
         }
         : { _tag: "Exited", code: status.code, verified: { stdout: false, stderr: false } }
     case "Missing":
       return end._tag === "Lost"
         ? { _tag: "Lost", cause: end.cause }
-        : { _tag: "Unknown", description: "the server closed the session without a status", reportedExitCode: undefined }
+        : {
+          _tag: "Unknown",
+          description: "the server closed the session without a status",
+          reportedExitCode: undefined
+        }
   }
 }

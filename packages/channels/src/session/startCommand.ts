@@ -74,7 +74,9 @@ export const startCommand = Effect.fnUntraced(function*<R, E, S>(
   }
 
   // An input that failed has cut the command's stdin short: that comes before its exit code.
-  const exitCode = input === undefined ? handle.exitCode : Effect.raceFirst(handle.exitCode, Deferred.await(inputFailed))
+  const exitCode = input === undefined
+    ? handle.exitCode
+    : Effect.raceFirst(handle.exitCode, Deferred.await(inputFailed))
   return ExecHandle.make<E>({
     ...handle,
     exitCode: command.checked

@@ -1,0 +1,237 @@
+/**
+ * Runs a pipeline: starts its processes, joins their streams, and knows what became of each stage.
+ *
+ * - Back-pressure runs through all of it: a link holds one batch.
+ * - When a process ends before its input does, what stands before it is ended too: `EndedEarly`, which is no failure.
+ * - A non-zero exit lets the rest finish, as pipefail does in a shell: the next stage has had all there was. Any other
+ *   failure ends everything at once, and no stage behind it sees an end of input that looks complete.
+ */
+import type { KubeClient } from "@effect-k8s/core/KubeClient"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { ExitedNonZero } from "../ExitedNonZero.ts"
+import { currentMemoMap } from "../session/startCommand.ts"
+import * as Pipeline from "./Pipeline.ts"
+import * as RunningStage from "./RunningStage.ts"
+import { StageFailed, type StageFailureReason, type StageResult } from "./StageResult.ts"
+import * as StageState from "./StageState.ts"
+
+/** A pipeline that runs. */
+export interface Launched<out E> {
+  /** The output of the last stage. When the pipeline fails it neither ends nor fails: `failure` does. */
+  readonly output: Stream.Stream<Uint8Array>
+  /** Fails when the pipeline must be given up, and does not return otherwise. */
+  readonly failure: Effect.Effect<never, StageFailed | E>
+  /** Waits until every process has ended; fails when one of them did. */
+  readonly results: Effect.Effect<ReadonlyArray<StageResult>, StageFailed | E>
+}
+
+interface Failure {
+  readonly state: StageState.StageState
+  readonly reason: StageFailureReason
+  readonly stderrTail: string
+}
+
+/** Counts the bytes that pass. */
+const counted = (stream: Stream.Stream<Uint8Array>, count: (bytes: number) => void): Stream.Stream<Uint8Array> =>
+  Stream.mapArray(stream, (chunks) => {
+    for (const chunk of chunks) count(chunk.length)
+    return chunks
+  })
+
+/** Starts a pipeline; everything of it ends with the current scope. */
+export const launch = Effect.fnUntraced(function*<E, R>(
+  pipeline: Pipeline.Pipeline<E, R>
+): Effect.fn.Return<Launched<E>, never, R | Scope.Scope> {
+  const parent = yield* Effect.scope
+  const context = yield* Effect.context<R>()
+  const memoMap = yield* currentMemoMap
+  const clock = yield* Effect.clockWith(Effect.succeed)
+  const now = (): number => clock.currentTimeMillisUnsafe()
+  const states = pipeline.stages.map((stage, index) => StageState.make(stage, index, parent, now()))
+
+  const fatal = Deferred.makeUnsafe<never, StageFailed | E>()
+  const settled = Deferred.makeUnsafe<void>()
+  let first: Failure | undefined
+  let processes = states.filter(({ stage }) => stage._tag !== "Through").length
+  if (processes === 0) Deferred.doneUnsafe(settled, Effect.void)
+
+  const results = (): ReadonlyArray<StageResult> => states.map(StageState.toResult)
+  const stageFailed = ({ reason, state, stderrTail }: Failure): StageFailed =>
+    new StageFailed({
+      stage: state.index,
+      target: Pipeline.whereabouts(state.stage),
+      command: Pipeline.describe(state.stage),
+      reason,
+      stderrTail,
+      results: results()
+    })
+
+  /** The stage has ended like this, if it had not ended before. */
+  const end = (state: StageState.StageState, how: NonNullable<StageState.StageState["end"]>): boolean => {
+    if (state.end !== undefined) return false
+    state.end = how
+    state.endedAt = now()
+    if (state.stage._tag !== "Through" && --processes === 0) Deferred.doneUnsafe(settled, Effect.void)
+    return true
+  }
+
+  /** What stands before the stage is no longer needed. */
+  const endBefore = (index: number): Effect.Effect<void> =>
+    Effect.forEach(
+      states.slice(0, index),
+      (state) => end(state, "EndedEarly") ? Scope.close(state.scope, Exit.void) : Effect.void,
+      { concurrency: "unbounded", discard: true }
+    )
+
+  /** Gives the pipeline up for an error that is the user's own: it passes as it is. */
+  const giveUp = (state: StageState.StageState, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      end(state, "Failed")
+      // Sound: only a `Through` stage or a layer fails with what is no failure of a process, and `E` is what they do.
+      return Effect.asVoid(Deferred.failCause(fatal, cause as Cause.Cause<E>))
+    })
+
+  /** Gives the pipeline up for the failure of a process. */
+  const abort = (state: StageState.StageState, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+    Effect.gen(function*() {
+      if (state.end !== undefined) return
+      const reason = Cause.findErrorOption(cause)
+      if (Option.isNone(reason) || !RunningStage.isStageFailureReason(reason.value)) return yield* giveUp(state, cause)
+      end(state, "Failed")
+      const stderrTail = state.running === undefined ? "" : yield* state.running.stderrTail
+      first ??= { state, reason: reason.value, stderrTail }
+      yield* Deferred.fail(fatal, stageFailed(first))
+    })
+
+  const start = (state: StageState.StageState, stage: RunningStage.Process): Effect.Effect<void> =>
+    RunningStage.start(stage, state.index > 0).pipe(
+      Effect.provideService(Scope.Scope, state.scope),
+      Effect.provideService(Layer.CurrentMemoMap, memoMap),
+      Effect.matchCauseEffect({
+        onFailure: (cause) => abort(state, cause),
+        onSuccess: (running) =>
+          Effect.sync(() => {
+            state.running = running
+          })
+      }),
+      (effect) =>
+        // Sound: the pipeline's type says what its stages need.
+        Effect.provideContext(effect, context) as Effect.Effect<
+          void,
+          never,
+          Exclude<R, KubeClient | ChildProcessSpawner>
+        >
+    ) as Effect.Effect<void>
+
+  /** The process's own output. A failure gives the pipeline up and leaves the output open. */
+  const outputOf = (state: StageState.StageState, running: RunningStage.RunningStage): Stream.Stream<Uint8Array> =>
+    counted(
+      Stream.catchCause(
+        running.output,
+        (cause) => Stream.fromEffect(Effect.andThen(abort(state, cause), Effect.never))
+      ),
+      (bytes) => {
+        state.bytesOut += bytes
+      }
+    )
+
+  /** What comes into the stage from `before`. */
+  const inputOf = (state: StageState.StageState, before: Stream.Stream<Uint8Array>): Stream.Stream<Uint8Array> =>
+    Stream.onEnd(
+      counted(before, (bytes) => {
+        state.bytesIn += bytes
+      }),
+      Effect.sync(() => {
+        state.inputEnded = true
+      })
+    )
+
+  const transformed = (
+    state: StageState.StageState,
+    { transform }: Pipeline.Through<unknown, unknown>,
+    before: Stream.Stream<Uint8Array>
+  ): Stream.Stream<Uint8Array> =>
+    counted(
+      // Sound: as above, `R` is what the transform needs.
+      Stream.suspend(() => transform(inputOf(state, before)) as Stream.Stream<Uint8Array, unknown, R>).pipe(
+        Stream.provideContext(context),
+        Stream.catchCause((cause) => Stream.fromEffect(Effect.andThen(giveUp(state, cause), Effect.never)))
+      ),
+      (bytes) => {
+        state.bytesOut += bytes
+      }
+    ).pipe(
+      Stream.onEnd(Effect.suspend(() => {
+        end(state, "Completed")
+        return state.inputEnded ? Effect.void : endBefore(state.index)
+      }))
+    )
+
+  /** Waits for the end of a process. `link` is the fiber that writes its input. */
+  const watch = Effect.fnUntraced(function*(
+    state: StageState.StageState,
+    running: RunningStage.RunningStage,
+    link: Fiber.Fiber<void> | undefined
+  ) {
+    const exit = yield* Effect.exit(running.exit)
+    if (state.end !== undefined) return
+    if (Exit.isFailure(exit)) return yield* abort(state, exit.cause)
+    const { code, verified } = exit.value
+    state.exitCode = code
+    state.verified = verified
+    if (code !== 0) {
+      const stderrTail = yield* running.stderrTail
+      const command = Pipeline.describe(state.stage)
+      const target = Pipeline.whereabouts(state.stage)
+      first ??= { state, reason: new ExitedNonZero({ exitCode: code, command, target, stderrTail }), stderrTail }
+    }
+    if (link !== undefined && !state.inputEnded) {
+      const unaccounted = running.endedBeforeInput(state.bytesIn)
+      if (unaccounted !== undefined && code === 0) return yield* abort(state, Cause.fail(unaccounted))
+      yield* Fiber.interrupt(link)
+      yield* endBefore(state.index)
+    }
+    end(state, code === 0 ? "Completed" : "Failed")
+  })
+
+  yield* Effect.forEach(
+    states,
+    (state) => state.stage._tag === "Through" ? Effect.void : start(state, state.stage),
+    { concurrency: "unbounded", discard: true }
+  ).pipe(Effect.raceFirst(Effect.asVoid(Effect.exit(Deferred.await(fatal)))))
+
+  let output: Stream.Stream<Uint8Array> = Stream.empty
+  for (const state of states) {
+    if (state.stage._tag === "Through") {
+      output = transformed(state, state.stage.through, output)
+      continue
+    }
+    const { running } = state
+    // It was not started: the pipeline is given up.
+    if (running === undefined) break
+    const link = state.index === 0
+      ? undefined
+      : yield* Effect.forkIn(Effect.ignore(Stream.run(inputOf(state, output), running.input)), parent)
+    yield* Effect.forkIn(watch(state, running, link), parent)
+    output = outputOf(state, running)
+  }
+
+  return {
+    output: Deferred.isDoneUnsafe(fatal) ? Stream.never : output,
+    failure: Deferred.await(fatal),
+    results: Effect.raceFirst(Deferred.await(settled), Deferred.await(fatal)).pipe(
+      Effect.andThen(
+        Effect.suspend(() => first === undefined ? Effect.succeed(results()) : Effect.fail(stageFailed(first)))
+      )
+    )
+  }
+})
