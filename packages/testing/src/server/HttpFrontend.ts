@@ -65,8 +65,12 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     listen(createServer(options.tls), host),
     (server) =>
       Effect.callback<void>((resume) => {
-        server.close(() => resume(Effect.void))
-        for (const socket of sockets) socket.destroy()
+        let open = sockets.size + 1
+        const closed = (): void => {
+          if (--open === 0) resume(Effect.void)
+        }
+        server.close(closed)
+        for (const socket of sockets) socket.once("close", closed).destroy()
       })
   )
   // Made after the server, so the fibers end before it is closed.

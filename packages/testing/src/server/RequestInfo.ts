@@ -39,7 +39,6 @@ export const isTrue = (value: string | null): boolean =>
 const verbOf = (method: string, name: string | undefined, query: URLSearchParams): string => {
   switch (method) {
     case "GET":
-    case "HEAD":
       return name !== undefined ? "get" : isTrue(query.get("watch")) ? "watch" : "list"
     case "POST":
       return "create"

@@ -1,0 +1,240 @@
+/**
+ * The oracle: unmodified kubectl binaries, as many as are found. Each has a cache of its own.
+ */
+import * as Faults from "@effect-k8s/testing/Faults"
+import * as Json from "@effect-k8s/testing/store/Json"
+import * as TestCluster from "@effect-k8s/testing/TestCluster"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import { execFile, spawn } from "node:child_process"
+import { mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { delimiter, dirname, join } from "node:path"
+import { eventually } from "./support/Eventually.ts"
+
+// `kubectl` on the path, and `kubectl.1.33` and the like beside it, which some distributions have.
+const findBinaries = (): ReadonlyArray<readonly [string, string]> => {
+  const isKubectl = /^kubectl(\.\d+\.\d+)?$/
+  const found = new Map<string, string>()
+  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
+    for (const place of [folder, ...real(join(folder, "kubectl")).map(dirname)]) {
+      for (const name of entries(place).filter((entry) => isKubectl.test(entry))) {
+        const path = real(join(place, name))[0]
+        if (path !== undefined && !Array.from(found.values()).includes(path)) found.set(name, path)
+      }
+    }
+  }
+  const versioned = Array.from(found).filter(([name]) => name !== "kubectl")
+  return (versioned.length > 0 ? versioned : Array.from(found)).sort(([a], [b]) => a.localeCompare(b))
+}
+const entries = (folder: string): ReadonlyArray<string> => {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+const real = (path: string): ReadonlyArray<string> => {
+  try {
+    return [realpathSync(path)]
+  } catch {
+    return []
+  }
+}
+
+interface Ran {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+const start = Effect.fnUntraced(function*(binary: string) {
+  const cluster = yield* TestCluster.make({
+    users: [{ name: "getter", rules: [{ verbs: ["get"], resources: ["pods"] }] }]
+  })
+  const folder = yield* Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "kubectl-"))),
+    (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+  )
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text)
+    return join(folder, name)
+  }
+  const kubeconfig = file("kubeconfig", cluster.kubeconfigText())
+  const common = ["--kubeconfig", kubeconfig, "--cache-dir", join(folder, "cache")]
+  const environment = { HOME: folder, PATH: process.env["PATH"] }
+  const run = (...args: ReadonlyArray<string>): Effect.Effect<Ran> =>
+    Effect.callback((resume) => {
+      const child = execFile(binary, [...common, ...args], { env: environment, timeout: 20_000 }, (cause, out, err) =>
+        resume(Effect.succeed({ code: cause === null ? 0 : Number(cause.code ?? 1), out, err })))
+      child.stdin?.end()
+      return Effect.sync(() =>
+        child.kill("SIGKILL")
+      )
+    })
+  /** Fails the row, with what kubectl said, when it does not succeed. */
+  const ok = (...args: ReadonlyArray<string>): Effect.Effect<string> =>
+    Effect.flatMap(
+      run(...args),
+      ({ code, err, out }) =>
+        code === 0 ? Effect.succeed(out) : Effect.die(new Error(`kubectl ${args.join(" ")}: ${code}: ${err}${out}`))
+    )
+  return { cluster, common, environment, file, run, ok }
+})
+
+const manifest = (value: string): string => {
+  const items = [
+    { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "c" }, data: { k: value } },
+    {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name: "web", labels: { app: "web" } },
+      spec: { containers: [{ name: "main", image: "busybox" }] }
+    }
+  ]
+  return JSON.stringify({ apiVersion: "v1", kind: "List", items })
+}
+
+const binaries = findBinaries()
+
+describe.skipIf(binaries.length === 0)("kubectl (skipped where none is installed)", () => {
+  for (const [name, binary] of binaries) {
+    describe(name, () => {
+      it.effect("gets, lists and prints", () =>
+        Effect.gen(function*() {
+          const { file, ok, run } = yield* start(binary)
+          yield* ok("create", "-f", file("m.json", manifest("1")))
+          assert.match(yield* ok("get", "pods"), /^NAME +READY +STATUS +RESTARTS +AGE\nweb +0\/1 +Pending +0 +\d+s\n$/)
+          assert.match(yield* ok("get", "pods", "-o", "wide"), /NODE/)
+          const pod = Json.parse(yield* ok("get", "pod", "web", "-o", "json"))
+          assert.strictEqual(Json.get(Option.getOrUndefined(pod), "spec", "restartPolicy"), "Always")
+          assert.strictEqual(yield* ok("get", "pods", "-l", "app=web", "-o", "name"), "pod/web\n")
+          assert.match(yield* ok("get", "all,configmaps"), /configmap\/c +1/)
+          assert.match(yield* ok("describe", "pod", "web"), /Labels: +app=web/)
+          const missing = yield* run("get", "pod", "nope")
+          assert.deepStrictEqual([missing.code, missing.err], [
+            1,
+            "Error from server (NotFound): pods \"nope\" not found\n"
+          ])
+        }))
+
+      it.effect("creates, applies and deletes", () =>
+        Effect.gen(function*() {
+          const { cluster, file, ok, run } = yield* start(binary)
+          yield* ok("create", "namespace", "shop")
+          yield* ok("-n", "shop", "create", "configmap", "made", "--from-literal=a=b")
+          yield* ok("-n", "shop", "create", "deployment", "d", "--image=nginx")
+          yield* ok("-n", "shop", "scale", "deployment", "d", "--replicas=3")
+          assert.match(yield* ok("-n", "shop", "get", "deployment", "d"), /0\/3/)
+          assert.match(yield* ok("apply", "-f", file("m.json", manifest("1"))), /configmap\/c created/)
+          assert.match(yield* ok("apply", "-f", file("m.json", manifest("1"))), /configmap\/c unchanged/)
+          assert.match(yield* ok("apply", "-f", file("m.json", manifest("2"))), /configmap\/c configured/)
+          assert.strictEqual(yield* ok("get", "configmap", "c", "-o", "jsonpath={.data.k}"), "2")
+          assert.match(yield* ok("delete", "configmap", "c"), /deleted/)
+          yield* ok("delete", "namespace", "shop")
+          assert.strictEqual((yield* run("get", "namespace", "shop")).code, 1)
+          const again = yield* run("create", "-f", file("p.json", manifest("1")))
+          assert.include(again.err, "(AlreadyExists)")
+          const agents = yield* cluster.requests.records
+          assert.isTrue(agents.every((record) => record.headers.get("user-agent")?.[0]?.startsWith("kubectl") === true))
+        }))
+
+      it.effect("labels and patches", () =>
+        Effect.gen(function*() {
+          const { file, ok } = yield* start(binary)
+          yield* ok("create", "-f", file("m.json", manifest("1")))
+          yield* ok("label", "pod", "web", "tier=front")
+          yield* ok("annotate", "pod", "web", "note=1")
+          yield* ok("patch", "pod", "web", "-p", "{\"metadata\":{\"labels\":{\"s\":\"1\"}}}")
+          yield* ok("patch", "pod", "web", "--type=merge", "-p", "{\"metadata\":{\"labels\":{\"m\":\"1\"}}}")
+          yield* ok(
+            "patch",
+            "pod",
+            "web",
+            "--type=json",
+            "-p",
+            "[{\"op\":\"add\",\"path\":\"/metadata/labels/j\",\"value\":\"1\"}]"
+          )
+          assert.match(yield* ok("get", "pod", "web", "--show-labels"), /app=web,j=1,m=1,s=1,tier=front/)
+        }))
+
+      it.effect("watches, and waits for conditions and deletions", () =>
+        Effect.gen(function*() {
+          const { cluster, common, environment, file, ok, run } = yield* start(binary)
+          yield* ok("create", "-f", file("m.json", manifest("1")))
+          const row = cluster.registry.catalogue.find("", "v1", "pods")
+          if (row === undefined) return assert.fail("there are no pods")
+
+          let output = ""
+          yield* Effect.acquireRelease(
+            Effect.sync(() => {
+              const child = spawn(binary, [...common, "get", "pods", "-w"], { env: environment })
+              child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()))
+              return child
+            }),
+            (child) => Effect.sync(() => child.kill("SIGKILL"))
+          )
+          yield* eventually(cluster.requests.count({ verb: "watch" }), (count) => assert.strictEqual(count, 1))
+          const ready = yield* Effect.forkScoped(run("wait", "pod/web", "--for=condition=Ready", "--timeout=15s"))
+          yield* eventually(cluster.requests.count({ verb: "watch" }), (count) => assert.strictEqual(count, 2))
+          yield* cluster.registry.update(
+            { row, namespace: "default", name: "web" },
+            "status",
+            (before) =>
+              Result.succeed({
+                ...before,
+                status: { phase: "Running", conditions: [{ type: "Ready", status: "True" }] }
+              })
+          )
+          assert.strictEqual((yield* Fiber.join(ready)).out, "pod/web condition met\n")
+          yield* eventually(Effect.sync(() => output), (text) => assert.match(text, /Pending[^]*Running/))
+
+          const gone = yield* Effect.forkScoped(run("wait", "configmap/c", "--for=delete", "--timeout=15s"))
+          yield* eventually(
+            cluster.requests.count({ verb: "watch", resource: "configmaps" }),
+            (count) => assert.strictEqual(count, 1)
+          )
+          yield* ok("delete", "configmap", "c", "--wait=false")
+          assert.strictEqual((yield* Fiber.join(gone)).code, 0)
+        }))
+
+      it.effect("discovers, and asks for versions and permissions", () =>
+        Effect.gen(function*() {
+          const { ok, run } = yield* start(binary)
+          const resources = yield* ok("api-resources", "--no-headers")
+          assert.match(resources, /^deployments +deploy +apps\/v1 +true +Deployment$/m)
+          assert.match(yield* ok("api-versions"), /^rbac\.authorization\.k8s\.io\/v1$/m)
+          assert.match(yield* ok("version"), /v1\.34\.4/)
+          assert.strictEqual(yield* ok("auth", "can-i", "create", "pods"), "yes\n")
+          assert.strictEqual((yield* run("--context", "getter", "auth", "can-i", "create", "pods")).out, "no\n")
+          const refused = yield* run("--context", "getter", "get", "pods")
+          assert.include(
+            refused.err,
+            "Error from server (Forbidden): pods is forbidden: User \"getter\" cannot list resource \"pods\""
+          )
+          assert.strictEqual((yield* run("--context", "admin-token", "get", "pods")).code, 0)
+        }))
+
+      it.effect("pages through long lists, and lives with faults", () =>
+        Effect.gen(function*() {
+          const { cluster, ok, run } = yield* start(binary)
+          const row = cluster.registry.catalogue.find("", "v1", "configmaps")
+          if (row === undefined) return assert.fail("there are no configmaps")
+          for (let i = 0; i < 30; i++) yield* cluster.registry.create(row, "default", { metadata: { name: `c${i}` } })
+          const names = yield* ok("get", "configmaps", "--chunk-size=7", "-o", "name")
+          assert.strictEqual(names.trim().split("\n").length, 30)
+          assert.strictEqual(yield* cluster.requests.count({ resource: "configmaps", verb: "list" }), 5)
+          yield* cluster.faults.inject({ verb: "list", resource: "configmaps" }, Faults.tooManyRequests(1))
+          yield* ok("get", "configmaps")
+          yield* cluster.faults.inject({ verb: "list", resource: "configmaps" }, Faults.unauthorized, {
+            times: Infinity
+          })
+          const refused = yield* run("get", "configmaps")
+          assert.deepStrictEqual([refused.code, /Unauthorized|logged in/.test(refused.err)], [1, true])
+        }))
+    })
+  }
+})
