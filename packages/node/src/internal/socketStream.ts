@@ -4,7 +4,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import { Duplex } from "node:stream"
@@ -26,6 +26,7 @@ export class SocketStream extends Duplex {
   #writer: Socket.Writer | undefined
   #opened: (error?: Error) => void = () => {}
   #reading = false
+  readonly #fibers = new Set<Fiber.Fiber<unknown, unknown>>()
 
   constructor(socket: Socket.Socket, fork: Fork, opened: (error?: Error) => void) {
     super({ allowHalfOpen: true })
@@ -39,7 +40,7 @@ export class SocketStream extends Duplex {
       this.#pull = yield* Scope.provide(Socket.readerBytes(this.#socket), this.#scope)
       this.#writer = yield* Scope.provide(this.#socket.writer, this.#writing)
     })
-    this.#run(open, (error) => {
+    this.#finish(open, (error) => {
       callback(error)
       this.#opened(error)
     })
@@ -48,21 +49,20 @@ export class SocketStream extends Duplex {
   override _read(): void {
     if (this.#reading) return
     this.#reading = true
-    this.#fork(Effect.onExit(this.#pull, (exit) =>
-      Effect.sync(() => {
-        this.#reading = false
-        if (Exit.isSuccess(exit)) {
-          for (const chunk of exit.value) this.push(chunk)
-        } else if (isCleanEnd(exit.cause)) {
-          this.push(null)
-        } else {
-          this.destroy(toError(exit.cause))
-        }
-      })))
+    this.#run(this.#pull, (exit) => {
+      this.#reading = false
+      if (Exit.isSuccess(exit)) {
+        for (const chunk of exit.value) this.push(chunk)
+      } else if (isCleanEnd(exit.cause)) {
+        this.push(null)
+      } else {
+        this.destroy(toError(exit.cause))
+      }
+    })
   }
 
   override _write(chunk: Uint8Array, _encoding: string, callback: (error?: Error | null) => void): void {
-    this.#run(this.#writer === undefined ? Effect.void : this.#writer.write(chunk), callback)
+    this.#finish(this.#writer === undefined ? Effect.void : this.#writer.write(chunk), callback)
   }
 
   override _writev(
@@ -70,25 +70,36 @@ export class SocketStream extends Duplex {
     callback: (error?: Error | null) => void
   ): void {
     const [first, ...rest] = chunks.map(({ chunk }) => chunk)
-    this.#run(
+    this.#finish(
       this.#writer === undefined || first === undefined ? Effect.void : this.#writer.writeAll([first, ...rest]),
       callback
     )
   }
 
   override _final(callback: (error?: Error | null) => void): void {
-    this.#run(Scope.close(this.#writing, Exit.void), callback)
+    this.#finish(Scope.close(this.#writing, Exit.void), callback)
   }
 
+  // A write to a socket that is gone waits for the next connection, which never comes: what runs is interrupted.
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    const close = Effect.andThen(Scope.close(this.#scope, Exit.void), Scope.close(this.#writing, Exit.void))
-    this.#run(close, () => callback(error))
+    const close = Fiber.interruptAll([...this.#fibers]).pipe(
+      Effect.andThen(Scope.close(this.#scope, Exit.void)),
+      Effect.andThen(Scope.close(this.#writing, Exit.void))
+    )
+    this.#fork(close).addObserver(() => callback(error))
   }
 
-  #run(effect: Effect.Effect<unknown, unknown>, done: (error?: Error) => void): void {
-    this.#fork(
-      Effect.onExit(effect, (exit) => Effect.sync(() => Exit.isSuccess(exit) ? done() : done(toError(exit.cause))))
-    )
+  #finish(effect: Effect.Effect<unknown, unknown>, callback: (error?: Error) => void): void {
+    this.#run(effect, (exit) => Exit.isSuccess(exit) ? callback() : callback(toError(exit.cause)))
+  }
+
+  #run<A, E>(effect: Effect.Effect<A, E>, done: (exit: Exit.Exit<A, E>) => void): void {
+    const fiber = this.#fork(effect)
+    this.#fibers.add(fiber)
+    fiber.addObserver((exit) => {
+      this.#fibers.delete(fiber)
+      done(exit)
+    })
   }
 }
 

@@ -1,0 +1,53 @@
+/**
+ * Where a row runs: a cluster, a namespace of its own, and pods.
+ */
+import type * as Target from "@effect-k8s/channels/Target"
+import type { Pod } from "@effect-k8s/core/apis/core/v1"
+import type { Endpoint } from "@effect-k8s/core/Endpoint"
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { PlatformError } from "effect/PlatformError"
+import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import type * as TestCluster from "../TestCluster.ts"
+import type { Tunnel } from "./Tunnel.ts"
+
+/** What answers. */
+export type Server =
+  | { readonly _tag: "TestCluster"; readonly cluster: TestCluster.Service }
+  | { readonly _tag: "Cluster"; readonly version: string }
+
+/** How a row's client connects: directly, or through a tunnel by a custom dialler. */
+export type Path = "direct" | "tunnel"
+
+/** A kind of pod that rows ask for; one of each is shared by all rows. */
+export type PodKind =
+  /** One container, `main`, with a shell and the usual programs. */
+  | "plain"
+  /** Three containers, `main`, `side` and `tty`; the annotation names `side` as the default. */
+  | "three"
+  /** An image without `sh`. TestCluster only. */
+  | "shell-less"
+  /** An image with `sh` but without `cat`. TestCluster only. */
+  | "cat-less"
+
+/** Where a row runs. */
+export class Lab extends Context.Service<Lab, {
+  readonly server: Server
+  readonly path: Path
+  /** The endpoint, with the dialler of the path. */
+  readonly endpoint: Endpoint
+  /** The tunnel, to be dropped or silenced. */
+  readonly tunnel: Tunnel
+  readonly namespace: string
+  /** A running pod of a kind. */
+  readonly pod: (kind: PodKind) => Pod
+  /** The first, or the named, container of a running pod of a kind. */
+  readonly target: (kind?: PodKind, container?: string) => Target.Target
+  /** Starts a command from a process of its own, and kills that process with SIGKILL once there is output. */
+  readonly victim: (
+    target: Target.Target,
+    argv: ReadonlyArray<string>
+  ) => Effect.Effect<void, PlatformError, ChildProcessSpawner>
+  /** Connections that the dialler of the path has opened for this row. */
+  readonly dials: () => number
+}>()("@effect-k8s/testing/conformance/Lab") {}

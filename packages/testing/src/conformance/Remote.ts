@@ -1,0 +1,77 @@
+/**
+ * What rows ask of a container: small programs that a shell and busybox have.
+ */
+import type { ChannelError } from "@effect-k8s/channels/ChannelError"
+import * as Exec from "@effect-k8s/channels/Exec"
+import type { ExitedNonZero } from "@effect-k8s/channels/ExitedNonZero"
+import type { Target } from "@effect-k8s/channels/Target"
+import type { KubeClient } from "@effect-k8s/core/KubeClient"
+import type { KubeError } from "@effect-k8s/core/KubeError"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import { check, type Unmet } from "./Row.ts"
+
+type Remote<A> = Effect.Effect<A, KubeError | ChannelError | ExitedNonZero, KubeClient>
+
+/** A word that no other row and no other process has on its command line. */
+export const makeMarker = (): string => `marker-${crypto.randomUUID()}`
+
+/** A file name of this call's own, in the container's working directory. */
+export const makeFile = (): string => `conformance-${crypto.randomUUID()}`
+
+/** SHA-256 of a file in the container, in hexadecimal digits. */
+export const hashOf = (target: Target, file: string): Remote<string> =>
+  Effect.map(
+    Exec.string(Exec.check(Exec.on(target)(["sha256sum", file]))),
+    (text) => text.trim().split(" ")[0] ?? ""
+  )
+
+/** Removes a file in the container at the end of the scope. */
+export const remove = (target: Target, file: string): Remote<void> =>
+  Effect.asVoid(Exec.exitCode(Exec.on(target)(["rm", "-f", file])))
+
+// The pattern matches the marker, and not itself.
+const countScript = "n=0; for p in /proc/[0-9]*; do " +
+  "if tr '\\0' ' ' <\"$p/cmdline\" 2>/dev/null | grep -q -- \"$1\"; then n=$((n + 1)); fi; done; echo $n"
+
+/** Processes in the container that have the marker on their command line. */
+export const countProcesses = (target: Target, marker: string): Remote<number> =>
+  Effect.map(
+    Exec.string(Exec.check(Exec.on(target)(["sh", "-c", countScript, "count", `[m]${marker.slice(1)}`]))),
+    (text) => Number(text.trim())
+  )
+
+/** Fails unless the processes with the marker are gone soon. */
+export const gone = (
+  target: Target,
+  marker: string
+): Effect.Effect<void, KubeError | ChannelError | ExitedNonZero | Unmet, KubeClient> =>
+  countProcesses(target, marker).pipe(
+    Effect.flatMap((left) => check(left === 0, `${left} processes of the command are left in the container`)),
+    Effect.retry({ schedule: Schedule.spaced("100 millis"), times: 60 })
+  )
+
+/** Reads at most so many bytes a second. */
+export const throttle =
+  (bytesPerSecond: number) => <E, R>(stream: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Uint8Array, E, R> =>
+    Stream.mapArrayEffect(stream, (chunks) => {
+      const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+      return Effect.as(Effect.sleep(bytes / bytesPerSecond * 1000), chunks)
+    })
+
+/** Reads nothing for a while after the first chunk. */
+export const pauseAfterFirst =
+  (millis: number) => <E, R>(stream: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Uint8Array, E, R> =>
+    Stream.suspend(() => {
+      let first = true
+      return Stream.mapArrayEffect(stream, (chunks) => {
+        if (!first) return Effect.succeed(chunks)
+        first = false
+        return Effect.as(Effect.sleep(millis), chunks)
+      })
+    })
+
+/** Counts bytes. */
+export const countBytes = <E, R>(stream: Stream.Stream<Uint8Array, E, R>): Effect.Effect<number, E, R> =>
+  Stream.runFold(stream, () => 0, (sum, chunk) => sum + chunk.length)

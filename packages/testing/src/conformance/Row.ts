@@ -1,0 +1,69 @@
+/**
+ * One row of the conformance table: a requirement in words, and a program that fails when it is not met.
+ */
+import type { KubeClient } from "@effect-k8s/core/KubeClient"
+import type { Platform } from "@effect-k8s/core/Transport"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import type * as Path from "effect/Path"
+import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import type * as Scope from "effect/Scope"
+import type * as Lab from "./Lab.ts"
+
+/** What a row's program may use. */
+export type Environment =
+  | KubeClient
+  | Platform
+  | ChildProcessSpawner
+  | FileSystem.FileSystem
+  | Path.Path
+  | Lab.Lab
+  | Scope.Scope
+
+/** A row. */
+export interface Row {
+  /** Its number in the list of cases: `E1`, `V4`. */
+  readonly id: string
+  /** The requirement. */
+  readonly name: string
+  /** Why a real cluster cannot be made to show it; such a row runs on TestCluster only. */
+  readonly scripted: string | undefined
+  /** The paths it runs on: both unless the path makes no difference. */
+  readonly paths: ReadonlyArray<Lab.Path>
+  readonly run: Effect.Effect<void, unknown, Environment>
+}
+
+/** Options of a row. */
+export interface Options {
+  readonly scripted?: string | undefined
+  readonly paths?: ReadonlyArray<Lab.Path> | undefined
+}
+
+/** A row that runs everywhere, or, `scripted`, on TestCluster only. */
+export const row = (
+  id: string,
+  name: string,
+  run: Effect.Effect<void, unknown, Environment> | (() => Effect.fn.Return<void, unknown, Environment>),
+  options: Options = {}
+): Row => ({
+  id,
+  name,
+  scripted: options.scripted,
+  paths: options.paths ?? ["direct", "tunnel"],
+  run: Effect.isEffect(run) ? run : Effect.gen(run)
+})
+
+/** A requirement that was not met. */
+export class Unmet extends Data.TaggedError("Unmet")<{ readonly message: string }> {}
+
+/** Fails unless the condition holds. */
+export const check = (condition: boolean, message: string): Effect.Effect<void, Unmet> =>
+  condition ? Effect.void : Effect.fail(new Unmet({ message }))
+
+/** Fails unless the two are the same. */
+export const same = <A>(actual: A, expected: A, what: string): Effect.Effect<void, Unmet> =>
+  check(
+    JSON.stringify(actual) === JSON.stringify(expected),
+    `${what}: expected ${JSON.stringify(expected)}, got ${JSON.stringify(actual)}`
+  )

@@ -1,0 +1,168 @@
+/**
+ * Runs the table against one server, a row at a time, and tells what became of each.
+ */
+import * as Target from "@effect-k8s/channels/Target"
+import * as Api from "@effect-k8s/core/Api"
+import { Namespace, type Pod } from "@effect-k8s/core/apis/core/v1"
+import type * as Credentials from "@effect-k8s/core/Credentials"
+import type { Endpoint } from "@effect-k8s/core/Endpoint"
+import * as KubeClient from "@effect-k8s/core/KubeClient"
+import type { KubeError } from "@effect-k8s/core/KubeError"
+import type { Platform } from "@effect-k8s/core/Transport"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as FileSystem from "effect/FileSystem"
+import type * as Path from "effect/Path"
+import type { PlatformError } from "effect/PlatformError"
+import type * as ChildProcess from "effect/process/ChildProcess"
+import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Lab from "./Lab.ts"
+import * as LeakCheck from "./LeakCheck.ts"
+import * as Pods from "./Pods.ts"
+import { type Row, Unmet } from "./Row.ts"
+import * as Tunnel from "./Tunnel.ts"
+
+/** What the adapter under test provides. */
+export type Services = Platform | FileSystem.FileSystem | Path.Path | ChildProcessSpawner
+
+/** What to run against. */
+export interface Options {
+  readonly rows: ReadonlyArray<Row>
+  readonly server: Lab.Server
+  readonly endpoint: Endpoint
+  readonly credentials: Credentials.Credentials["Service"]
+  /** A namespace to make, and to delete at the end. */
+  readonly namespace: string
+  /**
+   * A process on the adapter's runtime that starts a command in a container, and copies its stdout. It is given the
+   * namespace, the pod, the container and the words of the command.
+   */
+  readonly client: (args: ReadonlyArray<string>) => ChildProcess.Command
+  /** What the adapter's process has open. */
+  readonly probe: LeakCheck.Probe
+  /** Told of each row when it has run. */
+  readonly report: (result: Result) => Effect.Effect<void>
+}
+
+/** What became of a row on a path. */
+export interface Result {
+  readonly id: string
+  readonly name: string
+  readonly path: Lab.Path
+  readonly outcome: "passed" | "failed" | "skipped"
+  /** Why it failed or was skipped. */
+  readonly message: string | undefined
+  readonly durationMillis: number
+}
+
+/** No row takes longer than this when it works. */
+const rowTimeout = "90 seconds"
+
+/** Runs the rows in order. Fails only when the namespace or a pod cannot be made. */
+export const run = Effect.fnUntraced(function*(
+  options: Options
+): Effect.fn.Return<ReadonlyArray<Result>, KubeError, Services | Scope.Scope> {
+  const tunnel = yield* Tunnel.make
+  const client = yield* KubeClient.make({
+    endpoint: options.endpoint,
+    credentials: options.credentials,
+    namespace: options.namespace
+  })
+  // All of it before the first row counts what is open.
+  const pods = yield* Effect.provideService(prepare(options), KubeClient.KubeClient, client)
+
+  const results: Array<Result> = []
+  for (const row of options.rows) {
+    for (const path of row.paths) {
+      const result = yield* runRow(options, tunnel, pods, row, path)
+      results.push(result)
+      yield* options.report(result)
+    }
+  }
+  return results
+})
+
+type PodsByKind = ReadonlyMap<Lab.PodKind, Pod>
+
+const prepare = Effect.fnUntraced(function*(
+  { namespace, server }: Options
+): Effect.fn.Return<PodsByKind, KubeError, KubeClient.KubeClient | Scope.Scope> {
+  yield* Effect.acquireRelease(
+    Api.make(Namespace).create({ metadata: { name: namespace } }),
+    () => Effect.ignore(Api.make(Namespace).delete(namespace))
+  )
+  const kinds = Pods.kindsOf(server)
+  const pods = yield* Effect.forEach(kinds, Pods.make, { concurrency: "unbounded" })
+  return new Map(kinds.map((kind, i) => [kind, pods[i]!] as const))
+})
+
+const runRow = Effect.fnUntraced(function*(
+  options: Options,
+  tunnel: Tunnel.Tunnel,
+  pods: PodsByKind,
+  row: Row,
+  path: Lab.Path
+): Effect.fn.Return<Result, never, Services> {
+  const common = { id: row.id, name: row.name, path }
+  if (row.scripted !== undefined && options.server._tag === "Cluster") {
+    return { ...common, outcome: "skipped", message: row.scripted, durationMillis: 0 }
+  }
+  const began = yield* Clock.currentTimeMillis
+  const dialled = tunnel.dials()
+  const endpoint = path === "direct" ? options.endpoint : { ...options.endpoint, dial: tunnel.dial }
+  const podOf = (kind: Lab.PodKind): Pod => {
+    const pod = pods.get(kind)
+    if (pod === undefined) throw new Error(`${options.server._tag} runs no ${kind} pod; mark the row as scripted`)
+    return pod
+  }
+  const lab = Lab.Lab.of({
+    server: options.server,
+    path,
+    endpoint,
+    tunnel,
+    namespace: options.namespace,
+    pod: podOf,
+    target: (kind = "plain", container) => Target.fromPod(podOf(kind), { container }),
+    victim: (target, argv) => victim(options, target, argv),
+    dials: () => tunnel.dials() - dialled
+  })
+  const program = Effect.gen(function*() {
+    const client = yield* KubeClient.make({ ...options, endpoint })
+    yield* Effect.provideService(row.run, KubeClient.KubeClient, client)
+  }).pipe(
+    Effect.provideService(Lab.Lab, lab),
+    Effect.timeoutOrElse({
+      duration: rowTimeout,
+      orElse: () => Effect.fail(new Unmet({ message: `no end within ${rowTimeout}` }))
+    })
+  )
+  const exit = yield* Effect.exit(LeakCheck.checked(program, LeakCheck.all(options.probe, processesIn(options.server))))
+  const durationMillis = (yield* Clock.currentTimeMillis) - began
+  return Exit.isSuccess(exit)
+    ? { ...common, outcome: "passed", message: undefined, durationMillis }
+    : { ...common, outcome: "failed", message: describe(exit.cause), durationMillis }
+})
+
+const victim = (
+  { client, namespace }: Options,
+  target: Target.Target,
+  argv: ReadonlyArray<string>
+): Effect.Effect<void, PlatformError, ChildProcessSpawner> =>
+  Effect.scoped(Effect.gen(function*() {
+    const process = yield* client([target.namespace ?? namespace, target.pod, target.container ?? "", ...argv])
+    yield* Stream.runHead(process.stdout)
+    yield* process.kill({ killSignal: "SIGKILL" })
+  }))
+
+/** Processes in the pods, where they can be counted. */
+const processesIn = (server: Lab.Server): LeakCheck.Probe =>
+  Effect.sync((): LeakCheck.Counts => server._tag === "TestCluster" ? {} : {})
+
+const describe = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+}

@@ -1,0 +1,9 @@
+/**
+ * The conformance table: every row, in order.
+ */
+import type { Row } from "./Row.ts"
+import { rows as exec } from "./rows/exec.ts"
+import { rows as outcomes } from "./rows/outcomes.ts"
+
+/** Every row. */
+export const table: ReadonlyArray<Row> = [...exec, ...outcomes]
