@@ -19,7 +19,7 @@ const PipelineTypeId = "~@effect-k8s/channels/Pipeline"
 type Bytes<E, R> = Stream.Stream<Uint8Array, E, R>
 
 /** A stage that is a function of streams. `E` and `R` are what its stream can fail with and needs. */
-export interface Through<out E = never, out R = never> {
+export interface Through<out E = never, out R = never> extends Pipeable {
   readonly [ThroughTypeId]: typeof ThroughTypeId
   readonly name: string
   /** Its input does not fail: when an earlier stage does, the input stays open until the pipeline is ended. */
@@ -67,15 +67,22 @@ export const isPipeline = (u: unknown): u is Pipeline<unknown, unknown> => Predi
 /** Whether a value is a `Through` stage. */
 export const isThrough = (u: unknown): u is Through<unknown, unknown> => Predicate.hasProperty(u, ThroughTypeId)
 
+const ThroughProto = {
+  [ThroughTypeId]: ThroughTypeId,
+  pipe() {
+    return pipeArguments(this, arguments)
+  }
+}
+
 /** A stage from a function of streams. The name is for results and messages. */
 export const through = <E, R>(
   transform: (input: Bytes<never, never>) => Bytes<E, R>,
   options: { readonly name?: string | undefined } = {}
-): Through<E, R> => ({
-  [ThroughTypeId]: ThroughTypeId,
-  name: options.name ?? (transform.name === "" ? "through" : transform.name),
-  transform
-})
+): Through<E, R> =>
+  Object.assign(Object.create(ThroughProto), {
+    name: options.name ?? (transform.name === "" ? "through" : transform.name),
+    transform
+  })
 
 /** How a stage reads. */
 export const describe = (stage: Stage): string => {

@@ -4,6 +4,7 @@
 import type { Row } from "./Row.ts"
 import { rows as exec } from "./rows/exec.ts"
 import { rows as outcomes } from "./rows/outcomes.ts"
+import { rows as pipeline } from "./rows/pipeline.ts"
 
 /** Every row. */
-export const table: ReadonlyArray<Row> = [...exec, ...outcomes]
+export const table: ReadonlyArray<Row> = [...exec, ...outcomes, ...pipeline]
