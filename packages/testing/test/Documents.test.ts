@@ -289,6 +289,19 @@ describe("subresources", () => {
       )
     }))
 
+  it.effect("of namespaces are told from resources in them", () =>
+    Effect.gen(function*() {
+      const { client } = yield* start()
+      const namespace = "/api/v1/namespaces/default"
+      const patched = yield* client.patch(`${namespace}/status`, "merge-patch+json", { status: { conditions: [] } })
+      assert.deepStrictEqual([patched.at("kind"), patched.at("metadata", "name")], ["Namespace", "default"])
+      const finalized = yield* client.put(`${namespace}/finalize`, {
+        metadata: { name: "default" },
+        spec: { finalizers: [] }
+      })
+      assert.deepStrictEqual(finalized.at("spec", "finalizers"), [])
+    }))
+
   it.effect("that nobody has plugged in are not implemented, and those of another method not allowed", () =>
     Effect.gen(function*() {
       const { client } = yield* start()

@@ -152,6 +152,14 @@ describe("a watch", () => {
       assert.deepStrictEqual(seen, ["ADDED first", "ERROR 410"])
     }))
 
+  it.effect("obeys every command, also those that came while its reader was busy", () =>
+    Effect.gen(function*() {
+      const { client, server } = yield* start()
+      yield* client.post(configmaps, configmap("a"))
+      yield* Stream.runForEach(client.watch(`${configmaps}?watch=1`), () =>
+        Effect.andThen(server.watches.sendBookmarks, server.watches.end))
+    }))
+
   it.effect("ends when its time is up", () =>
     Effect.gen(function*() {
       const { client, server } = yield* start()
@@ -194,6 +202,16 @@ describe("bookmarks", () => {
       yield* events.end
     }))
 
+  it.effect("come two seconds before the time is up, where the interval is longer", () =>
+    Effect.gen(function*() {
+      const { client } = yield* start()
+      const events = yield* watch(client, `${configmaps}?${bookmarks}&timeoutSeconds=10`)
+      yield* TestClock.adjust("7 seconds")
+      assert.deepStrictEqual(yield* events.rest, [])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual((yield* events.next(1)).map((event) => event.type), ["BOOKMARK"])
+    }))
+
   it.effect("are not sent to those who did not ask", () =>
     Effect.gen(function*() {
       const { client, server } = yield* start({ bookmarkIntervalMillis: 10_000 })
@@ -232,7 +250,6 @@ describe("bookmarks", () => {
         client,
         `${configmaps}?watch=1&sendInitialEvents=false&resourceVersionMatch=NotOlderThan`
       )
-      yield* events.rest
       yield* client.post(configmaps, configmap("b"))
       assert.deepStrictEqual((yield* events.next(1)).map(brief), ["ADDED b"])
     }))

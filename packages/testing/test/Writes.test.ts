@@ -198,6 +198,22 @@ describe("create", () => {
       assert.strictEqual(server.registry.store.revision(), before)
       assert.strictEqual((yield* client.post(`${configmaps}?dryRun=Some`, configmap("a"))).status, 422)
     }))
+
+  it.effect("and every other write of a dry run change nothing", () =>
+    Effect.gen(function*() {
+      const { client, server } = yield* start()
+      yield* client.post(configmaps, configmap("a", { data: { k: "1" } }))
+      const before = server.registry.store.revision()
+      const path = `${configmaps}/a?dryRun=All`
+      const patched = yield* client.patch(path, "merge-patch+json", { data: { k: "2" } })
+      assert.deepStrictEqual([patched.status, patched.at("data", "k")], [200, "2"])
+      assert.strictEqual((yield* client.put(path, configmap("a", { data: { k: "3" } }))).at("data", "k"), "3")
+      assert.strictEqual((yield* client.remove(path)).at("status"), "Success")
+      assert.strictEqual((yield* client.remove(`${configmaps}?dryRun=All`)).status, 200)
+      assert.strictEqual((yield* client.remove(`${configmaps}/a`, { dryRun: ["All"] })).status, 200)
+      assert.strictEqual((yield* client.get(`${configmaps}/a`)).at("data", "k"), "1")
+      assert.strictEqual(server.registry.store.revision(), before)
+    }))
 })
 
 describe("replace", () => {
