@@ -43,6 +43,8 @@ export interface ExecOptions {
   readonly unreadGrace?: Duration.Input | undefined
   /** How long the server may take to answer the handshake; 30 seconds unless told. */
   readonly handshakeTimeout?: Duration.Input | undefined
+  /** How long the supervisor may then take to report that it has started; 1 minute unless told. */
+  readonly startTimeout?: Duration.Input | undefined
   /** Life signs; see `Heartbeat`. */
   readonly heartbeat?: Heartbeat | undefined
   /** Offers these subprotocols instead of choosing by what the command needs. For tests and diagnosis. */

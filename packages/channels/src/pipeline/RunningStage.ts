@@ -25,6 +25,8 @@ export interface RunningStage {
   readonly exit: Effect.Effect<{ readonly code: number; readonly verified: Verified }, StageFailureReason>
   /** What it means that it ended before its input did: nothing, or that how much of it was read is not known. */
   readonly endedBeforeInput: (bytesSent: number) => StageFailureReason | undefined
+  /** Where it runs, with what was filled in: `namespace/pod/container`, or `local`. */
+  readonly whereabouts: string
   readonly protocol: string | undefined
   readonly transport: string | undefined
   /** The end of its stderr; waits for it for a moment. */
@@ -71,6 +73,7 @@ const startPod = Effect.fnUntraced(function*(
       handle.supervised
         ? undefined
         : new ChannelError({ reason: new StdinUnconsumed({ bytesSent }), channel: handle.info }),
+    whereabouts: [handle.info.namespace, handle.info.pod, handle.info.container].join("/"),
     protocol: handle.protocol,
     transport: handle.transport,
     stderrTail: yield* collectTail(handle.stderr)
@@ -105,6 +108,7 @@ const startLocal = Effect.fnUntraced(function*(
     input: handle.stdin,
     exit: Effect.map(handle.exitCode, (code) => ({ code, verified: unverified })),
     endedBeforeInput: () => undefined,
+    whereabouts: "local",
     protocol: undefined,
     transport: undefined,
     stderrTail: collects ? yield* collectTail(handle.stderr) : Effect.succeed("")

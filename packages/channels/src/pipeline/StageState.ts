@@ -41,6 +41,10 @@ export const make = (stage: Pipeline.Stage, index: number, parent: Scope.Scope, 
   endedAt: undefined
 })
 
+/** Where it runs: as it was asked for until it has been started. */
+export const whereabouts = ({ running, stage }: StageState): string =>
+  running?.whereabouts ?? Pipeline.whereabouts(stage)
+
 /** What became of it. One that has not ended was interrupted. */
 export const toResult = (state: StageState): StageResult => {
   const { bytesIn, bytesOut, exitCode, index, running, stage, verified } = state
@@ -57,7 +61,7 @@ export const toResult = (state: StageState): StageResult => {
       return {
         ...common,
         _tag: "Pod",
-        target: Pipeline.whereabouts(stage),
+        target: whereabouts(state),
         exitCode,
         verified,
         protocol: running?.protocol,

@@ -68,7 +68,7 @@ export const launch = Effect.fnUntraced(function*<E, R>(
   const stageFailed = ({ reason, state, stderrTail }: Failure): StageFailed =>
     new StageFailed({
       stage: state.index,
-      target: Pipeline.whereabouts(state.stage),
+      target: StageState.whereabouts(state),
       command: Pipeline.describe(state.stage),
       reason,
       stderrTail,
@@ -191,7 +191,7 @@ export const launch = Effect.fnUntraced(function*<E, R>(
     if (code !== 0) {
       const stderrTail = yield* running.stderrTail
       const command = Pipeline.describe(state.stage)
-      const target = Pipeline.whereabouts(state.stage)
+      const target = StageState.whereabouts(state)
       first ??= { state, reason: new ExitedNonZero({ exitCode: code, command, target, stderrTail }), stderrTail }
     }
     if (link !== undefined && !state.inputEnded) {

@@ -263,18 +263,21 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     }
   }
 
+  /** Servers close right after the status. One that does not is not waited for: the status is its last word. */
+  const expectClose = Effect.gen(function*() {
+    do yield* Effect.sleep(closeAfterStatus)
+    while (live.paused)
+    conclude({ _tag: "Closed", code: undefined })
+    yield* connection.close
+  })
+
   /** Both trailers are here: everything was received, and the supervisor may go. */
   const acknowledge: Effect.Effect<void> = Effect.suspend(() => {
-    finish(toExit(
-      Outcome.decide({
-        supervised,
-        trailers,
-        status: { _tag: "Missing" },
-        end: { _tag: "Closed", code: undefined }
-      }, ExitStatus.classify),
-      undefined
-    ))
-    return hangUp
+    const end: Outcome.End = { _tag: "Closed", code: undefined }
+    const evidence: Outcome.Evidence = { supervised, trailers, status: { _tag: "Missing" }, end }
+    finish(toExit(Outcome.decide(evidence, ExitStatus.classify), undefined))
+    // In the background, because a write of stdin may be under way that ends only when we go on reading.
+    return Effect.asVoid(Effect.forkIn(Effect.andThen(hangUp, expectClose), scope))
   })
 
   const unread = (full: ReadonlyArray<"stdout" | "stderr">) =>
@@ -302,14 +305,6 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     finish(Exit.fail(fail(
       new ChannelError.UnreadOutput({ stream: name, bufferedBytes: outputs[name].size() })
     )))
-    yield* connection.close
-  })
-
-  /** Servers close right after the status. One that does not is not waited for: the status is its last word. */
-  const expectClose = Effect.gen(function*() {
-    do yield* Effect.sleep(closeAfterStatus)
-    while (live.paused)
-    conclude({ _tag: "Closed", code: undefined })
     yield* connection.close
   })
 

@@ -4,6 +4,7 @@
 import { KubeClient } from "@effect-k8s/core/KubeClient"
 import * as KubeError from "@effect-k8s/core/KubeError"
 import * as Status from "@effect-k8s/core/Status"
+import { NoAnswer, TransportError } from "@effect-k8s/core/TransportError"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -126,7 +127,15 @@ export const startExec = Effect.fnUntraced(function*(
       unreadGrace: Duration.fromInputUnsafe(options.unreadGrace ?? "10 seconds"),
       liveness: settings(options)
     })
-    const start = yield* session.start
+    const deadline = Duration.fromInputUnsafe(options.startTimeout ?? "1 minute")
+    const start = yield* Effect.timeoutOrElse(session.start, {
+      duration: deadline,
+      orElse: () => {
+        const timeoutMillis = Duration.toMillis(deadline)
+        const reason = new NoAnswer({ address: client.cluster.address, timeoutMillis })
+        return Effect.fail(fail(new KubeError.Transport({ error: new TransportError({ reason }) })))
+      }
+    })
     if (start._tag === "NotStarted") return start
     // What fails from here on is the session's to tell.
     if (plan.preamble !== undefined) yield* Effect.ignore(session.write([plan.preamble], { counted: false }))
