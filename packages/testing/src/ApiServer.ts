@@ -41,7 +41,8 @@ export interface NodeParts {
 /** What a node sees of the server. */
 export interface NodeContext {
   readonly registry: Registry.Registry
-  readonly catalogue: ResourceRow.Catalogue
+  /** The row of pods, for references to them. */
+  readonly podRow: ResourceRow.ResourceRow
   /** The pods there are, as `ADDED`, and every change of one from then on. Ends with the scope that runs it. */
   readonly pods: Stream.Stream<Store.StoreEvent>
 }
@@ -112,8 +113,10 @@ export const make = Effect.fnUntraced(function*(
     new Map(users.map(({ name, rules = Authorization.everything }) => [name, rules]))
   )
   yield* createNamespaces(registry)
-  const node = yield* options.node?.({ registry, catalogue, pods: Cursor.follow(store, "/pods") }) ??
-    Effect.succeed(noNode)
+  const podRow = rowOf(catalogue, "pods")
+  const node = options.node === undefined
+    ? noNode
+    : yield* options.node({ registry, podRow, pods: Cursor.follow(store, ResourceRow.collection(podRow)) })
 
   const parts: Router.Parts = {
     resources: { registry, watches, expiredWatch: options.expiredWatch ?? "event" },
@@ -137,15 +140,19 @@ export const make = Effect.fnUntraced(function*(
 
 const noNode: NodeParts = { subresources: new Map() }
 
-const createNamespaces = (registry: Registry.Registry): Effect.Effect<void> => {
-  const row = registry.catalogue.find("", "v1", "namespaces")
-  if (row === undefined) return Effect.void
-  return Effect.forEach(
+// What every server has.
+const rowOf = (catalogue: ResourceRow.Catalogue, plural: string): ResourceRow.ResourceRow => {
+  const row = catalogue.find("", "v1", plural)
+  if (row === undefined) throw new Error(`the built-in resources lack ${plural}`)
+  return row
+}
+
+const createNamespaces = (registry: Registry.Registry): Effect.Effect<void> =>
+  Effect.forEach(
     namespaces,
-    (name) => Effect.orDie(registry.create(row, undefined, { metadata: { name } })),
+    (name) => Effect.orDie(registry.create(rowOf(registry.catalogue, "namespaces"), undefined, { metadata: { name } })),
     { discard: true }
   )
-}
 
 // Authenticates, lets the one who asks act as another, authorises, and answers. Failures and defects become answers.
 const route = (parts: Router.Parts): Handler => (original) =>

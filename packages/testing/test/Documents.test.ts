@@ -315,13 +315,11 @@ describe("a node", () => {
     Effect.gen(function*() {
       const events: Array<string> = []
       const { client } = yield* start({
-        node: Effect.fnUntraced(function*({ catalogue, pods, registry }) {
-          const row = catalogue.find("", "v1", "pods")
-          if (row === undefined) return { subresources: new Map() }
+        node: Effect.fnUntraced(function*({ podRow, pods, registry }) {
           yield* Effect.forkScoped(Stream.runForEach(pods, ({ object, type }) => {
             const { name, namespace } = object.metadata
             events.push(`${type} ${name}`)
-            const reference = { row, name, namespace }
+            const reference = { row: podRow, name, namespace }
             const change = type === "ADDED"
               ? Effect.andThen(
                 registry.update(reference, "subresource", (before) =>

@@ -181,7 +181,12 @@ const answerList = Effect.fnUntraced(function*(
     case undefined:
       return yield* Failure.notAcceptable
     case "object":
-      return Respond.json(200, { kind: `${row.kind}List`, apiVersion: ResourceRow.apiVersion(row), metadata, items })
+      return Respond.json(200, {
+        kind: `${row.kind}List`,
+        apiVersion: ResourceRow.apiVersion(row),
+        metadata,
+        items: ResourceRow.isBuiltIn(row) ? items : items.map((item) => KubeObject.present(row, item))
+      })
     case "PartialObjectMetadata":
       return Respond.json(200, {
         kind: "PartialObjectMetadataList",

@@ -226,6 +226,21 @@ const kinds: Readonly<Record<string, Kind>> = {
     generation: true,
     selectableFields: { "status.replicas": "0" }
   },
+  "apiextensions.k8s.io/customresourcedefinitions": {
+    validate: (object) => {
+      const name = Json.string(Json.get(object, "metadata", "name")) ?? ""
+      const plural = Json.string(Json.get(object, "spec", "names", "plural")) ?? ""
+      const group = Json.string(Json.get(object, "spec", "group")) ?? ""
+      return [
+        ...(name === `${plural}.${group}`
+          ? []
+          : [Validation.invalidValue("metadata.name", name, "must be spec.names.plural+\".\"+spec.group")]),
+        ...(Json.array(Json.get(object, "spec", "versions")).length > 0
+          ? []
+          : [Validation.required("spec.versions")])
+      ]
+    }
+  },
   "apps/deployments": workload({
     replicas: 1,
     strategy: rolling({ maxUnavailable: "25%", maxSurge: "25%" }),
@@ -272,4 +287,5 @@ export const of = (row: ResourceRow.ResourceRow): Kind => kinds[ResourceRow.coll
 
 /** Whether `metadata.generation` is kept. */
 export const hasGeneration = (row: ResourceRow.ResourceRow): boolean =>
-  of(row).generation ?? (row.group !== "" && ResourceRow.hasSubresource(row, "status"))
+  of(row).generation ??
+    (!ResourceRow.isBuiltIn(row) || row.group !== "" && ResourceRow.hasSubresource(row, "status"))

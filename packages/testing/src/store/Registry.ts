@@ -4,6 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as CustomResources from "./CustomResources.ts"
 import * as Failure from "./Failure.ts"
 import * as GarbageCollector from "./GarbageCollector.ts"
 import * as Json from "./Json.ts"
@@ -61,9 +62,6 @@ export interface Registry {
   ) => Effect.Effect<Removed, Failure.Failure>
 }
 
-/** Is told of every object that was written; what it writes itself is part of the same step. */
-export type Follow = (row: Row, object: Stored) => void
-
 // The characters of generated names: no vowels, and nothing that looks like something else.
 const suffixAlphabet = "bcdfghjklmnpqrstvwxz2456789"
 const randomSuffix = (): string =>
@@ -71,11 +69,13 @@ const randomSuffix = (): string =>
     .join("")
 
 /** The verbs on the objects of a store. */
-export const make = (store: Store, catalogue: ResourceRow.Catalogue, follow: Follow = () => {}): Registry => {
+export const make = (store: Store, catalogue: ResourceRow.Catalogue): Registry => {
   // The uids that have ever been an owner's, so that a write of anything else needs no look at its dependents.
   const owners = new Set<string>()
   const written = (row: Row, object: Stored, now: number): Stored => {
-    follow(row, object)
+    if (ResourceRow.collection(row) === CustomResources.collection) {
+      CustomResources.follow(store, catalogue, object, now)
+    }
     for (const uid of GarbageCollector.owners(object)) owners.add(uid)
     if (
       owners.has(object.metadata.uid) || GarbageCollector.concerns(store, object, ResourceRow.collection(row))

@@ -238,6 +238,10 @@ const checkVersion = (row: Row, before: Stored, sent: Json.JsonObject): Outcome<
     ))
   }
   const version = Json.string(sent["resourceVersion"]) ?? ""
+  if (version === "" && !ResourceRow.isBuiltIn(row)) {
+    const field = "metadata.resourceVersion"
+    return refuse(Failure.invalid(row, name, [Validation.invalidValue(field, 0, "must be specified for an update")]))
+  }
   return version === "" || version === resourceVersion ? Result.void : refuse(Failure.modified(row, name))
 }
 
