@@ -5,9 +5,11 @@
  * schema. The row of the kind decides which methods there are: a verb or subresource that the kind lacks does not
  * type-check.
  */
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import type * as Options from "./ApiOptions.ts"
 import * as Request from "./internal/apiRequest.ts"
@@ -170,15 +172,30 @@ const methods = <R extends Resource.ResourceType>(
     namespace: namespaceOf(client)
   })
 
+  /** The request, if what goes into its path are names. */
+  const ask = (
+    client: KubeClient["Service"],
+    parts: Request.Parts
+  ): Effect.Effect<KubeRequest, KubeError.KubeError> => {
+    const location = at(client)
+    const wrong = [location.namespace, parts.name].find((name) => name !== undefined && !Request.isName(name))
+    return wrong === undefined
+      ? Effect.succeed(Request.request(location, parts))
+      : Effect.fail(
+        new KubeError.KubeError({
+          reason: new KubeError.Encode({ description: `${JSON.stringify(wrong)} is not a name` }),
+          request: { ...Request.info(location, parts), server: client.cluster.server }
+        })
+      )
+  }
+
   /** Sends one request and takes the answer as it is. */
   const send = <A>(parts: Request.Parts, expected: ReadonlyArray<string>): Result<A> =>
-    Effect.flatMap(KubeClient, (client) => {
-      const request = Request.request(at(client), parts)
-      if (parts.name !== undefined && !Request.isName(parts.name)) {
-        return encodeFailed(client, request, `"${parts.name}" is not a name`)
-      }
-      return Effect.flatMap(client.json(request), (answer) => trusted<A>(client, request, answer, expected))
-    })
+    Effect.flatMap(KubeClient, (client) =>
+      Effect.flatMap(
+        ask(client, parts),
+        (request) => Effect.flatMap(client.json(request), (answer) => trusted<A>(client, request, answer, expected))
+      ))
 
   const write = (options: Options.WriteOptions | undefined) =>
     Request.query({
@@ -228,18 +245,16 @@ const methods = <R extends Resource.ResourceType>(
   }
 
   const watch: Methods<R>["watch"] = (options = {}) =>
-    Stream.unwrap(Effect.map(KubeClient, (client) => {
-      const request = Request.request(at(client), {
+    Stream.unwrap(Effect.gen(function*() {
+      const client = yield* KubeClient
+      const request = yield* ask(client, {
         method: "GET",
         verb: "watch",
         query: Request.query({ ...options, watch: true })
       })
-      return client.stream(request).pipe(
-        Stream.decodeText,
-        Stream.splitLines,
-        Stream.mapArrayEffect((lines) =>
-          Effect.forEach(lines, (line) => watchEvent<R["object"]>(client, request, line))
-        )
+      return Stream.transformPull(
+        Stream.splitLines(Stream.decodeText(client.stream(request))),
+        (lines) => Effect.succeed(watchEvents<R["object"]>(client, request, lines))
       )
     }))
 
@@ -303,15 +318,19 @@ const methods = <R extends Resource.ResourceType>(
   }
 
   const log = (name: string, options?: Options.LogOptions) =>
-    Stream.unwrap(Effect.map(KubeClient, (client) =>
-      client.stream(Request.request(at(client), {
-        method: "GET",
-        verb: "get",
-        name,
-        subresource: "log",
-        query: Request.query({ ...options }),
-        accept: "*/*"
-      }))))
+    Stream.unwrap(Effect.gen(function*() {
+      const client = yield* KubeClient
+      return client.stream(
+        yield* ask(client, {
+          method: "GET",
+          verb: "get",
+          name,
+          subresource: "log",
+          query: Request.query({ ...options }),
+          accept: "*/*"
+        })
+      )
+    }))
 
   const subresource = (subresource: string): SubMethods<unknown, unknown> => {
     // The answer may be of another kind (Scale, Eviction, TokenRequest).
@@ -354,29 +373,15 @@ const normaliseList = <T>(
   }
 }
 
-const encodeFailed = (
+const notDecoded = (
   client: KubeClient["Service"],
   request: KubeRequest,
   description: string
-): Effect.Effect<never, KubeError.KubeError> =>
-  Effect.fail(
-    new KubeError.KubeError({
-      reason: new KubeError.Encode({ description }),
-      request: { ...request.info, server: client.cluster.server }
-    })
-  )
-
-const failDecode = (
-  client: KubeClient["Service"],
-  request: KubeRequest,
-  description: string
-): Effect.Effect<never, KubeError.KubeError> =>
-  Effect.fail(
-    new KubeError.KubeError({
-      reason: new KubeError.Decode({ description }),
-      request: { ...request.info, server: client.cluster.server }
-    })
-  )
+): KubeError.KubeError =>
+  new KubeError.KubeError({
+    reason: new KubeError.Decode({ description }),
+    request: { ...request.info, server: client.cluster.server }
+  })
 
 // The one place where an answer gets its type: it is an object of an expected kind; its fields are the server's word.
 const trusted = <A>(
@@ -387,35 +392,59 @@ const trusted = <A>(
 ): Effect.Effect<A, KubeError.KubeError> => {
   const kind = Predicate.hasProperty(answer, "kind") ? answer.kind : undefined
   if (typeof kind === "string" && (expected.length === 0 || expected.includes(kind))) return Effect.succeed(answer as A)
-  return failDecode(
-    client,
-    request,
-    `the answer is not a ${expected.join(" or ")} but ${
-      typeof kind === "string" ? `a ${kind}` : "something without a kind"
-    }`
+  return Effect.fail(
+    notDecoded(
+      client,
+      request,
+      `the answer is not a ${expected.join(" or ")} but ${
+        typeof kind === "string" ? `a ${kind}` : "something without a kind"
+      }`
+    )
   )
+}
+
+/** The events of the lines. Those before an error are given first, and nothing is read behind it. */
+const watchEvents = <T>(
+  client: KubeClient["Service"],
+  request: KubeRequest,
+  lines: Pull.Pull<Arr.NonEmptyReadonlyArray<string>, KubeError.KubeError>
+): Pull.Pull<Arr.NonEmptyReadonlyArray<Options.WatchEvent<T>>, KubeError.KubeError> => {
+  let failure: KubeError.KubeError | undefined
+  const next: Pull.Pull<Arr.NonEmptyReadonlyArray<Options.WatchEvent<T>>, KubeError.KubeError> = Effect.suspend(() =>
+    failure === undefined ? Effect.flatMap(lines, decode) : Effect.fail(failure)
+  )
+  const decode = (batch: ReadonlyArray<string>): typeof next => {
+    const events: Array<Options.WatchEvent<T>> = []
+    for (const line of batch) {
+      const event = watchEvent<T>(client, request, line)
+      if (KubeError.isKubeError(event)) {
+        failure = event
+        break
+      }
+      events.push(event)
+    }
+    return Arr.isArrayNonEmpty(events) ? Effect.succeed(events) : next
+  }
+  return next
 }
 
 const watchEvent = <T>(
   client: KubeClient["Service"],
   request: KubeRequest,
   line: string
-): Effect.Effect<Options.WatchEvent<T>, KubeError.KubeError> => {
+): Options.WatchEvent<T> | KubeError.KubeError => {
   const event = parseEvent(line)
-  if (event === undefined) return failDecode(client, request, "a line of the watch is not an event")
-  if (event.type !== "ERROR") {
-    // Trusted like every answer.
-    return Effect.succeed(event as Options.WatchEvent<T>)
-  }
-  return Effect.fail(
-    new KubeError.KubeError({
-      reason: Option.match(Status.fromUnknown(event.object), {
-        onNone: () => new KubeError.Decode({ description: "the watch ended with an error that is no Status" }),
-        onSome: (status) => KubeError.reasonFromStatus(status)
-      }),
-      request: { ...request.info, server: client.cluster.server }
-    })
-  )
+  if (event === undefined) return notDecoded(client, request, "a line of the watch is not an event")
+  // Trusted like every answer.
+  if (event.type !== "ERROR") return event as Options.WatchEvent<T>
+  return Option.match(Status.fromUnknown(event.object), {
+    onNone: () => notDecoded(client, request, "the watch ended with an error that is no Status"),
+    onSome: (status) =>
+      new KubeError.KubeError({
+        reason: KubeError.reasonFromStatus(status),
+        request: { ...request.info, server: client.cluster.server }
+      })
+  })
 }
 
 const parseEvent = (line: string): { readonly type: string; readonly object: unknown } | undefined => {

@@ -43,19 +43,22 @@ export interface Parts {
   readonly accept?: string | undefined
 }
 
-/** A request about a location. */
+/** What is asked, for messages and spans. */
+export const info = ({ namespace, row }: Location, parts: Parts): KubeRequest["info"] => ({
+  verb: parts.verb,
+  resource: parts.subresource === undefined ? row.plural : `${row.plural}/${parts.subresource}`,
+  namespace,
+  name: parts.name
+})
+
+/** A request about a location, whose names are names. */
 export const request = (location: Location, parts: Parts): KubeRequest => ({
   method: parts.method,
   path: path(location, parts.name, parts.subresource),
   query: parts.query,
   body: parts.body,
   accept: parts.accept,
-  info: {
-    verb: parts.verb,
-    resource: parts.subresource === undefined ? location.row.plural : `${location.row.plural}/${parts.subresource}`,
-    namespace: location.namespace,
-    name: parts.name
-  }
+  info: info(location, parts)
 })
 
 /** A JSON body. */
@@ -64,12 +67,16 @@ export const json = (value: unknown, contentType = "application/json"): KubeRequ
   text: JSON.stringify(value)
 })
 
-/** An object with the row's `apiVersion` and `kind`, whether it had them or not. */
-export const withKind = (row: Resource.Row, value: unknown): unknown => ({
-  apiVersion: Resource.apiVersion(row),
-  kind: row.kind,
-  ...(value as object)
-})
+/** An object with the row's `apiVersion` and `kind`, unless it has others. */
+export const withKind = (row: Resource.Row, value: unknown): unknown => {
+  // Sound: what a kind takes to write extends `KubeInput` or `KubeApply`.
+  const { apiVersion, kind, ...rest } = value as Pick<Resource.KubeInput, "apiVersion" | "kind">
+  return { apiVersion: apiVersion ?? Resource.apiVersion(row), kind: kind ?? row.kind, ...rest }
+}
 
-/** Whether a segment can be part of a path: empty names would ask for another resource. */
-export const isName = (name: string): boolean => name !== "" && name !== "." && name !== ".."
+/**
+ * Whether a text can be a segment of a path. An empty one and dots would ask for another resource, and servers decode an
+ * encoded slash before they look at the path; percent signs they refuse themselves.
+ */
+export const isName = (name: string): boolean =>
+  name !== "" && name !== "." && name !== ".." && !/[/%]/.test(name) && name.isWellFormed()
