@@ -290,10 +290,16 @@ export interface Answer {
  */
 export const reasonFromAnswer = (answer: Answer): KubeErrorReason =>
   Option.match(Status.fromText(answer.body), {
-    onNone: () =>
-      answer.code === 401
-        ? new Unauthorized({ code: 401, status: { message: bodyExcerpt(answer.body) || "Unauthorized" } })
-        : new UnexpectedStatus({ code: answer.code, body: bodyExcerpt(answer.body) }),
+    onNone: () => {
+      const { code, retryAfterMillis } = answer
+      const body = bodyExcerpt(answer.body)
+      // The API server itself answers these two in plain text, before it looks at what is asked.
+      if (code === 401) return new Unauthorized({ code, status: { message: body || "Unauthorized" } })
+      if (code === 429) {
+        return new TooManyRequests({ code, status: { message: body || "Too many requests" }, retryAfterMillis })
+      }
+      return new UnexpectedStatus({ code, body })
+    },
     onSome: (status) => reasonFromStatus(status, answer)
   })
 
