@@ -30,7 +30,15 @@ export interface MemoryConnection extends ByteDuplex {
 const chunkBytes = 16 * 1024
 const pipeChunks = 16
 
-type Pipe = Queue.Queue<Uint8Array, TransportError | Cause.Done>
+interface Pipe {
+  readonly queue: Queue.Queue<Uint8Array, TransportError | Cause.Done>
+  reset: boolean
+}
+
+const makePipe: Effect.Effect<Pipe> = Effect.map(
+  Queue.bounded<Uint8Array, TransportError | Cause.Done>(pipeChunks),
+  (queue) => ({ queue, reset: false })
+)
 
 /**
  * Two connected ends. What one end writes the other pulls, at most 256 KiB ahead.
@@ -52,24 +60,30 @@ type Pipe = Queue.Queue<Uint8Array, TransportError | Cause.Done>
 export const pair = Effect.fnUntraced(function*(
   address: Endpoint.Address
 ): Effect.fn.Return<readonly [MemoryConnection, MemoryConnection]> {
-  const there: Pipe = yield* Queue.bounded<Uint8Array, TransportError | Cause.Done>(pipeChunks)
-  const back: Pipe = yield* Queue.bounded<Uint8Array, TransportError | Cause.Done>(pipeChunks)
+  const there = yield* makePipe
+  const back = yield* makePipe
   return [end(address, back, there), end(address, there, back)]
 })
 
 const end = (address: Endpoint.Address, incoming: Pipe, outgoing: Pipe): MemoryConnection => {
   const lost = (text: string) => new TransportError({ reason: new ConnectionLost({ address, cause: new Error(text) }) })
-  const fail = (pipe: Pipe, text: string) => Effect.andThen(Queue.clear(pipe), Queue.fail(pipe, lost(text)))
+  // Failing keeps what was not read yet, and those who wait to write; shutting down lets go of both.
+  const fail = (pipe: Pipe, text: string) =>
+    Effect.suspend(() => {
+      pipe.reset = true
+      return Effect.andThen(Queue.fail(pipe.queue, lost(text)), Queue.shutdown(pipe.queue))
+    })
   return {
-    pull: Queue.takeAll(incoming),
+    // The queue forgets a failure that comes behind its end.
+    pull: Effect.suspend(() => incoming.reset ? Effect.fail(lost("reset")) : Queue.takeAll(incoming.queue)),
     write: (chunks) =>
       Effect.flatMap(
-        Queue.offerAll(outgoing, chunks.flatMap(split)),
+        Queue.offerAll(outgoing.queue, chunks.flatMap(split)),
         (rest) => rest.length === 0 ? Effect.void : Effect.fail(lost("write after the end"))
       ),
-    end: Effect.asVoid(Queue.end(outgoing)),
-    reset: Effect.ignore(Effect.andThen(fail(outgoing, "reset by peer"), fail(incoming, "reset"))),
-    close: Effect.asVoid(Effect.andThen(Queue.end(outgoing), Queue.shutdown(incoming)))
+    end: Effect.asVoid(Queue.end(outgoing.queue)),
+    reset: Effect.asVoid(Effect.andThen(fail(outgoing, "reset by peer"), fail(incoming, "reset"))),
+    close: Effect.asVoid(Effect.andThen(Queue.end(outgoing.queue), Queue.shutdown(incoming.queue)))
   }
 }
 
@@ -108,7 +122,8 @@ export const make = Effect.fnUntraced(function*(
   const http = HttpClient.make((request, url, signal) =>
     Effect.gen(function*() {
       const exchange = yield* Scope.fork(scope)
-      signal.addEventListener("abort", () => Scope.closeUnsafe(exchange, Exit.void), { once: true })
+      const run = Effect.runForkWith(yield* Effect.context())
+      signal.addEventListener("abort", () => run(Scope.close(exchange, Exit.void)), { once: true })
       const response = yield* Scope.provide(server.request(request, url), exchange)
       return HttpClientResponse.fromWeb(request, response)
     }).pipe(
