@@ -82,16 +82,31 @@ const impersonationHeaders = (impersonate: Impersonation | undefined): Record<st
   return headers
 }
 
-const authorizeWith = (
-  options: Options
-): (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest => {
-  const impersonation = impersonationHeaders(options.impersonate)
+// A line feed in a header value is where the transport begins another header of the same name: in a value of ours it
+// would add a group, or a second authorization.
+const isOneLine = (value: string): boolean => !/[\r\n]/.test(value)
+
+const authorizeWith = (options: Options): Credentials["Service"]["authorize"] => {
+  const { impersonate, password, token, username } = options
+  const headers = impersonationHeaders(impersonate)
+  const values = [
+    impersonate?.user ?? "",
+    impersonate?.uid ?? "",
+    ...(impersonate?.groups ?? []),
+    ...Object.values(impersonate?.extra ?? {}).flat()
+  ]
+  if (!values.every(isOneLine)) {
+    return () => Effect.fail(new CredentialsError({ description: "a value to impersonate contains a line break" }))
+  }
+  if (token !== undefined && !isOneLine(Redacted.value(token))) {
+    return () => Effect.fail(new CredentialsError({ description: "the bearer token contains a line break" }))
+  }
   return (request) => {
-    if (options.token !== undefined) request = HttpClientRequest.bearerToken(request, options.token)
-    else if (options.username !== undefined) {
-      request = HttpClientRequest.basicAuth(request, options.username, options.password ?? Redacted.make(""))
+    if (token !== undefined) request = HttpClientRequest.bearerToken(request, token)
+    else if (username !== undefined) {
+      request = HttpClientRequest.basicAuth(request, username, password ?? Redacted.make(""))
     }
-    return HttpClientRequest.setHeaders(request, impersonation)
+    return Effect.succeed(HttpClientRequest.setHeaders(request, headers))
   }
 }
 
@@ -106,14 +121,12 @@ const authorizeWith = (
  * const credentials = Credentials.make({ token: Redacted.make("a-token"), impersonate: { user: "jane" } })
  * ```
  */
-export const make = (options: Options = {}): Credentials["Service"] => {
-  const authorize = authorizeWith(options)
-  return Credentials.of({
-    authorize: (request) => Effect.succeed(authorize(request)),
+export const make = (options: Options = {}): Credentials["Service"] =>
+  Credentials.of({
+    authorize: authorizeWith(options),
     invalidate: Effect.succeed(false),
     identity: Effect.succeed({ generation: 0, clientCertificate: options.clientCertificate })
   })
-}
 
 // kubelet renews projected tokens well before they expire; client-go reads them again at most once a minute.
 const tokenFileTtlMillis = 60_000
@@ -128,38 +141,35 @@ export const fromTokenFile = Effect.fnUntraced(function*(
   options: Omit<Options, "token"> = {}
 ): Effect.fn.Return<Credentials["Service"], never, FileSystem.FileSystem> {
   const fs = yield* FileSystem.FileSystem
-  const authorize = authorizeWith(options)
-  let known: { readonly token: Redacted.Redacted; readonly readAt: number } | undefined
+  let known: { readonly authorize: Credentials["Service"]["authorize"]; readonly readAt: number } | undefined
 
-  const token = Effect.gen(function*() {
+  const unusable = (what: string, cause?: unknown): CredentialsError =>
+    new CredentialsError({
+      description: `the token file ${path} ${what}; check that it exists and that this process may read it`,
+      cause
+    })
+  const current = Effect.gen(function*() {
     const now = yield* Clock.currentTimeMillis
-    if (known !== undefined && now - known.readAt < tokenFileTtlMillis) return known.token
+    if (known !== undefined && now - known.readAt < tokenFileTtlMillis) return known.authorize
     const previous = known
     return yield* fs.readFileString(path).pipe(
-      Effect.map((text) => {
-        known = { token: Redacted.make(text.trim()), readAt: now }
-        return known.token
+      Effect.mapError((cause) => unusable("could not be read", cause)),
+      Effect.map((text) => text.trim()),
+      Effect.filterOrFail((token) => token !== "", () => unusable("is empty")),
+      Effect.map((token) => {
+        known = { authorize: authorizeWith({ ...options, token: Redacted.make(token) }), readAt: now }
+        return known.authorize
       }),
-      Effect.catch((cause) =>
-        previous === undefined
-          ? Effect.fail(
-            new CredentialsError({
-              description:
-                `the token file ${path} could not be read; check that it exists and that this process may read it`,
-              cause
-            })
-          )
-          : Effect.succeed(previous.token)
-      )
+      Effect.catch((error) => previous === undefined ? Effect.fail(error) : Effect.succeed(previous.authorize))
     )
   })
 
   return Credentials.of({
-    authorize: (request) => Effect.map(token, (value) => HttpClientRequest.bearerToken(authorize(request), value)),
+    authorize: (request) => Effect.flatMap(current, (authorize) => authorize(request)),
+    // Also when another request has just done so: the file may not have been read again yet.
     invalidate: Effect.sync(() => {
-      const had = known !== undefined
       known = undefined
-      return had
+      return true
     }),
     identity: Effect.succeed({ generation: 0, clientCertificate: options.clientCertificate })
   })
