@@ -16,6 +16,10 @@ export type Server =
   | { readonly _tag: "TestCluster"; readonly cluster: TestCluster.Service }
   | { readonly _tag: "Cluster"; readonly version: string }
 
+/** The minor version of a server: 34 of `v1.34.4`. */
+export const minorVersion = (server: Server): number =>
+  server._tag === "Cluster" ? Number(/^v?1\.(\d+)/.exec(server.version)?.[1] ?? Number.NaN) : 34
+
 /** How a row's client connects: directly, or through a tunnel by a custom dialler. */
 export type Path = "direct" | "tunnel"
 

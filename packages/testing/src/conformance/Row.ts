@@ -29,6 +29,8 @@ export interface Row {
   readonly name: string
   /** Why a real cluster cannot be made to show it; such a row runs on TestCluster only. */
   readonly scripted: string | undefined
+  /** It writes stdin to its end, which servers before 1.30 cannot be told over WebSocket. */
+  readonly halfClose: boolean
   /** The paths it runs on: both unless the path makes no difference. */
   readonly paths: ReadonlyArray<Lab.Path>
   readonly run: Effect.Effect<void, unknown, Environment>
@@ -37,6 +39,7 @@ export interface Row {
 /** Options of a row. */
 export interface Options {
   readonly scripted?: string | undefined
+  readonly halfClose?: boolean | undefined
   readonly paths?: ReadonlyArray<Lab.Path> | undefined
 }
 
@@ -50,6 +53,7 @@ export const row = (
   id,
   name,
   scripted: options.scripted,
+  halfClose: options.halfClose === true,
   paths: options.paths ?? ["direct", "tunnel"],
   run: Effect.isEffect(run) ? run : Effect.gen(run)
 })

@@ -80,12 +80,14 @@ export const rows: ReadonlyArray<Row> = [
   row(
     "V2",
     "32 MiB of stdin are stored whole by commands that give up an output",
-    Effect.forEach(giveUpOutputs, (command) => storedWhole(32 * MiB, command), { discard: true })
+    Effect.forEach(giveUpOutputs, (command) => storedWhole(32 * MiB, command), { discard: true }),
+    { halfClose: true }
   ),
   row(
     "V2",
     "1 MiB of stdin is stored whole by commands that give up an output",
-    Effect.forEach(giveUpOutputs, (command) => storedWhole(MiB, command), { discard: true })
+    Effect.forEach(giveUpOutputs, (command) => storedWhole(MiB, command), { discard: true }),
+    { halfClose: true }
   ),
   row("V3", "stdin that trickles while the command ends does not cost a slow reader its output", function*() {
     const lab = yield* Lab
@@ -96,7 +98,7 @@ export const rows: ReadonlyArray<Row> = [
     yield* same(bytes, 8 * MiB, "bytes of stdout")
     yield* same(yield* handle.exitCode, 5, "exit code")
     yield* Fiber.join(writing)
-  }),
+  }, { halfClose: true }),
   row(
     "V4",
     "a command that reads 100 bytes of 64 MiB ends with its output and code, and its feed has ended early",
@@ -107,7 +109,8 @@ export const rows: ReadonlyArray<Row> = [
       yield* same(results.map(({ end }) => end), ["EndedEarly", "Completed"], "ends")
       yield* same(results[1]?.bytesOut, 100, "bytes of stdout")
       yield* check((results[0]?.bytesOut ?? 0) < 64 * MiB, "all of the 64 MiB were read from the feed")
-    }
+    },
+    { halfClose: true }
   ),
   row("V5", "output that looks like the supervisor's records passes unchanged", function*() {
     const lab = yield* Lab
