@@ -48,7 +48,8 @@ export const rows: ReadonlyArray<Row> = [
       const lines = yield* Exec.lines(Exec.pipeTo(endless, Exec.through(Stream.take(1))))
       yield* check(lines.length > 0, "a through stage that takes one chunk gives none")
       yield* Remote.gone(target(), marker)
-    }
+    },
+    { halfClose: true }
   ),
   row("X2", "the failure of each stage names it, and the others end as they would in a shell", function*() {
     const { target } = yield* Lab
