@@ -144,7 +144,6 @@ describe("a fault", () => {
         Stream.runCollect(client.watch(`${configmaps}?${query}&timeoutSeconds=0`)),
         (events) => Array.from(events, (event) => event.type)
       )
-      // Time for the initial state there always is; bookmarks of the last moment are left out of the count.
       assert.include(yield* types, "BOOKMARK")
       yield* server.faults.inject({ verb: "watch" }, Faults.withoutBookmarks)
       assert.deepStrictEqual(yield* types, ["ADDED"])

@@ -198,8 +198,11 @@ describe("bookmarks", () => {
       assert.deepStrictEqual([first?.at("kind"), first?.at("metadata", "annotations")], ["ConfigMap", undefined])
       yield* TestClock.adjust("10 seconds")
       assert.deepStrictEqual((yield* events.next(1)).map((event) => event.type), ["BOOKMARK"])
-      yield* TestClock.adjust("5 seconds")
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual((yield* events.next(1)).map((event) => event.type), ["BOOKMARK"])
+      yield* TestClock.adjust("2 seconds")
       yield* events.end
+      assert.deepStrictEqual(yield* events.rest, [])
     }))
 
   it.effect("come two seconds before the time is up, where the interval is longer", () =>

@@ -169,6 +169,50 @@ describe("create", () => {
       }))
   }
 
+  it.effect("warns of fields that the kind does not have, or refuses them where it is told to", () =>
+    Effect.gen(function*() {
+      const { client } = yield* start()
+      const typo = (name: string) => ({
+        metadata: { name },
+        spec: { containers: [{ name: "a", image: "b", comand: ["x"] }], restartpolicy: "Never" }
+      })
+      const warned = yield* client.post(pods, typo("p"))
+      assert.deepStrictEqual([warned.status, warned.headers["Warning"]], [
+        201,
+        "299 - \"unknown field \\\"spec.containers[0].comand\\\"\", 299 - \"unknown field \\\"spec.restartpolicy\\\"\""
+      ])
+      const strict = yield* client.post(`${pods}?fieldValidation=Strict`, typo("q"))
+      assert.deepStrictEqual([strict.status, strict.at("message")], [
+        400,
+        "Pod in version \"v1\" cannot be handled as a Pod: strict decoding error: unknown field \"spec.containers[0].comand\", unknown field \"spec.restartpolicy\""
+      ])
+      assert.strictEqual((yield* client.get(`${pods}/q`)).status, 404)
+      const ignored = yield* client.post(`${pods}?fieldValidation=Ignore`, typo("q"))
+      assert.deepStrictEqual([ignored.status, ignored.headers["Warning"]], [201, undefined])
+      const patch = { spec: { foo: 1 } }
+      const patched = yield* client.patch(`${pods}/p?fieldValidation=Strict`, "merge-patch+json", patch)
+      assert.strictEqual(patched.status, 400)
+    }))
+
+  it.effect("knows the fields of inlined, mapped and opaque parts", () =>
+    Effect.gen(function*() {
+      const { client } = yield* start()
+      const full = {
+        metadata: { name: "p", annotations: { any: "thing" } },
+        spec: {
+          volumes: [{ name: "v", emptyDir: { sizeLimit: "1Gi" } }, { name: "c", configMap: { name: "x", items: [] } }],
+          containers: [{
+            name: "a",
+            image: "b",
+            resources: { limits: { cpu: "1" } },
+            readinessProbe: { httpGet: { path: "/", port: 80, httpHeaders: [] }, periodSeconds: 1 },
+            env: [{ name: "e", valueFrom: { configMapKeyRef: { name: "x", key: "k" } } }]
+          }]
+        }
+      }
+      assert.strictEqual((yield* client.post(`${pods}?fieldValidation=Strict`, full)).status, 201)
+    }))
+
   it.effect("names every field at fault", () =>
     Effect.gen(function*() {
       const { client } = yield* start()

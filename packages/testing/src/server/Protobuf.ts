@@ -6,17 +6,11 @@
  */
 import * as Data from "effect/Data"
 import * as Option from "effect/Option"
-import { messages } from "../schemas/protobuf.ts"
 import * as Json from "../store/Json.ts"
+import * as Messages from "./Messages.ts"
 
 /** The media type of such a body. */
 export const mediaType = "application/vnd.kubernetes.protobuf"
-
-interface Field {
-  readonly name: string
-  readonly type: string
-  readonly shape: "one" | "list" | "map"
-}
 
 class Malformed extends Data.TaggedError("Malformed") {}
 
@@ -49,22 +43,6 @@ const meaningful = new Set([
   "terminationGracePeriodSeconds",
   "ttlSecondsAfterFinished"
 ])
-
-const parsed = new Map<string, ReadonlyMap<number, Field>>()
-
-const fieldsOf = (message: string): ReadonlyMap<number, Field> => {
-  const known = parsed.get(message)
-  if (known !== undefined) return known
-  const fields = new Map(
-    (messages[message] ?? "").split("|").filter((text) => text !== "").map((text) => {
-      const [number, name = "", type = ""] = text.split(" ")
-      const shape: Field["shape"] = type.startsWith("map:") ? "map" : type.endsWith("[]") ? "list" : "one"
-      return [Number(number), { name, shape, type: type.replace(/^map:|\[\]$/g, "") }]
-    })
-  )
-  parsed.set(message, fields)
-  return fields
-}
 
 /** A field on the wire: a number, or bytes. */
 interface Raw {
@@ -169,7 +147,7 @@ const isUnset = (field: string, content: Json.Json): boolean =>
   content === "" || content === null || (content === 0 || content === false) && !meaningful.has(field)
 
 const message = (type: string, bytes: Uint8Array): Json.JsonObject => {
-  const fields = fieldsOf(type)
+  const fields = Messages.fields(type)
   const object: Record<string, Json.Json | undefined> = {}
   for (const { number, value: found } of rawFields(bytes)) {
     const field = fields.get(number)
@@ -182,7 +160,7 @@ const message = (type: string, bytes: Uint8Array): Json.JsonObject => {
       object[field.name] = [...Json.array(object[field.name]), value(field.type, found)]
     } else {
       const content = value(field.type, found)
-      if (field.name === "-") Object.assign(object, content)
+      if (field.name === Messages.inlined) Object.assign(object, content)
       else if (!isUnset(field.name, content)) object[field.name] = content
     }
   }
@@ -190,15 +168,6 @@ const message = (type: string, bytes: Uint8Array): Json.JsonObject => {
 }
 
 const magic = [0x6b, 0x38, 0x73, 0x00]
-const packages: Readonly<Record<string, string>> = { "": "core", internal: "apiserverinternal" }
-
-const messageOf = (apiVersion: string, kind: string): string => {
-  const [group = "", version] = apiVersion.includes("/") ? apiVersion.split("/") : ["", apiVersion]
-  const [label = ""] = group.split(".")
-  const named = `${packages[label] ?? label}.${version}.${kind}`
-  return messages[named] === undefined ? `meta.v1.${kind}` : named
-}
-
 /** The object in a body, or nothing when the body is malformed or of a kind that is not built in. */
 export const decode: (body: Uint8Array) => Option.Option<Json.JsonObject> = Option.liftThrowable((body) => {
   if (!magic.every((byte, i) => body[i] === byte)) throw new Malformed()
@@ -206,7 +175,7 @@ export const decode: (body: Uint8Array) => Option.Option<Json.JsonObject> = Opti
   const typeMeta = asBytes(raw(unknown, 1) ?? empty)
   const apiVersion = rawText(typeMeta, 1)
   const kind = rawText(typeMeta, 2)
-  const type = messageOf(apiVersion, kind)
-  if (messages[type] === undefined) throw new Malformed()
+  const type = Messages.ofKind(apiVersion, kind)
+  if (type === undefined) throw new Malformed()
   return { kind, apiVersion, ...message(type, asBytes(raw(unknown, 2) ?? empty)) }
 })

@@ -16,9 +16,6 @@ export const mediaType = (request: ServerRequest): string => {
   return type === "" ? "application/json" : type
 }
 
-const unknownFormat =
-  "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf"
-
 /** The kind that a body must be of. */
 export interface Expected {
   readonly group: string
@@ -26,7 +23,7 @@ export interface Expected {
   readonly kind: string
 }
 
-const shown = (text: string): string => (text === "" ? "<empty>" : text.length > 32 ? `${text.slice(0, 29)} ...` : text)
+const shown = (text: string): string => (text === "" ? "<empty>" : text.length > 30 ? `${text.slice(0, 30)} ...` : text)
 
 const unrecognized = (kind: string, why: string, text: string): Failure.Failure =>
   Failure.badRequest(
@@ -48,7 +45,7 @@ const readDocument = Effect.fnUntraced(function*(
     return Option.isSome(decoded) ? decoded.value : yield* unrecognized(kind, "malformed protobuf", "binary")
   }
   if (type !== "application/json" && type !== "application/yaml") {
-    return yield* Failure.unsupportedMediaType(unknownFormat)
+    return yield* Failure.unknownFormat
   }
   const text = new TextDecoder().decode(yield* request.body)
   const parsed = type === "application/json" ? Json.parse(text) : parseYaml(text)

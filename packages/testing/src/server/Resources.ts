@@ -16,6 +16,7 @@ import * as StrategicMerge from "../store/StrategicMerge.ts"
 import * as Validation from "../store/Validation.ts"
 import type * as Writes from "../store/Writes.ts"
 import type { ServerRequest, ServerResponse } from "./Exchange.ts"
+import * as FieldValidation from "./FieldValidation.ts"
 import * as ListOptions from "./ListOptions.ts"
 import * as Negotiation from "./Negotiation.ts"
 import * as RequestBody from "./RequestBody.ts"
@@ -66,6 +67,14 @@ export const writeOptions = (
     }))
     : Result.succeed({ dryRun: asked.length > 0 })
 }
+
+type Headers = Readonly<Record<string, string>>
+
+const checkFields = ({ request, row }: Target, object: Json.JsonObject): Effect.Effect<Headers, Failure.Failure> =>
+  Effect.suspend(() => Effect.fromResult(FieldValidation.check(row, object, request.url.searchParams)))
+
+const withHeaders = (response: ServerResponse, headers: Headers): ServerResponse =>
+  response._tag === "Body" ? { ...response, headers: { ...response.headers, ...headers } } : response
 
 /** The object in the body, which must be of the row's kind. */
 export const readObject = (target: Target): Effect.Effect<Json.JsonObject, Failure.Failure> =>
@@ -251,8 +260,9 @@ const create = Effect.fnUntraced(function*(
 ): Effect.fn.Return<ServerResponse, Failure.Failure> {
   const options = yield* Effect.fromResult(writeOptions(target, "CreateOptions"))
   const input = yield* readObject(target)
+  const warnings = yield* checkFields(target, input)
   const object = yield* registry.create(target.row, target.info.namespace, input, options)
-  return yield* answerObject(target, object, 201)
+  return withHeaders(yield* answerObject(target, object, 201), warnings)
 })
 
 /** Replaces an object, or its status. */
@@ -263,8 +273,9 @@ export const replace = Effect.fnUntraced(function*(
 ): Effect.fn.Return<ServerResponse, Failure.Failure> {
   const options = yield* Effect.fromResult(writeOptions(target, "UpdateOptions"))
   const input = yield* readObject(target)
+  const warnings = yield* checkFields(target, input)
   const object = yield* registry.update(reference(target), part, () => Result.succeed(input), options)
-  return yield* answerObject(target, object)
+  return withHeaders(yield* answerObject(target, object), warnings)
 })
 
 /** Patches an object, or its status. */
@@ -275,13 +286,15 @@ export const patch = Effect.fnUntraced(function*(
 ): Effect.fn.Return<ServerResponse, Failure.Failure> {
   const options = yield* Effect.fromResult(writeOptions(target, "PatchOptions"))
   const edit = yield* readPatch(target)
-  const object = yield* registry.update(
-    reference(target),
-    part,
-    (before) => edit(KubeObject.present(target.row, before)),
-    options
-  )
-  return yield* answerObject(target, object)
+  let warnings: Headers = {}
+  const { request, row } = target
+  const object = yield* registry.update(reference(target), part, (before) =>
+    Result.gen(function*() {
+      const wanted = yield* edit(KubeObject.present(row, before))
+      warnings = yield* FieldValidation.check(row, wanted, request.url.searchParams)
+      return wanted
+    }), options)
+  return withHeaders(yield* answerObject(target, object), warnings)
 })
 
 /** Makes one document from another. */

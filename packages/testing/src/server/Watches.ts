@@ -60,7 +60,7 @@ export interface Settings {
 
 const encoder = new TextEncoder()
 
-// The last bookmark of a watch comes this long before its time is up.
+// The last bookmark of a watch comes this long before its time is up; a shorter watch gets none.
 const lastBookmarkMillis = 2000
 
 const line = (type: string, object: Json.JsonObject): Uint8Array =>
@@ -84,9 +84,11 @@ export const make = (store: Store.Store, settings: Settings = {}): Watches => {
   const start = Effect.fnUntraced(function*(options: Options) {
     const started = yield* Clock.currentTimeMillis
     const deadline = started + options.timeoutMillis
-    let nextBookmark = options.bookmarks
-      ? Math.max(started, Math.min(started + bookmarkMillis, deadline - lastBookmarkMillis))
-      : Infinity
+    const bookmarkAfter = (now: number): number => {
+      const next = Math.min(now + bookmarkMillis, deadline - lastBookmarkMillis)
+      return options.bookmarks && next > now ? next : Infinity
+    }
+    let nextBookmark = bookmarkAfter(started)
     const cursor = yield* Cursor.make(store, options.from)
     let isInitial = options.from === undefined
     let isEnded = false
@@ -146,7 +148,7 @@ export const make = (store: Store.Store, settings: Settings = {}): Watches => {
           return []
       }
       if (now >= nextBookmark) {
-        nextBookmark = now + bookmarkMillis
+        nextBookmark = bookmarkAfter(now)
         return [bookmark()]
       }
       if (now >= deadline) isEnded = true

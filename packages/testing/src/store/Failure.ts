@@ -168,8 +168,15 @@ export const notAcceptable: Failure = make(
   {}
 )
 
-/** 415: a body in a format that this server cannot read. */
+/** 415: a patch of a type that the resource does not take. */
 export const unsupportedMediaType = (message: string): Failure => make(415, "UnsupportedMediaType", message, {})
+
+/** 415: an object in a format that the server does not read. */
+export const unknownFormat: Failure = make(
+  415,
+  "UnsupportedMediaType",
+  "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf"
+)
 
 /** 500, with or without a reason. */
 export const internal = (message: string): Failure => make(500, undefined, message)

@@ -124,23 +124,7 @@ const namespaces: Kind = {
 const services: Kind = {
   nameRule: "label1035",
   answersDeleted: true,
-  defaults: (object) =>
-    within(object, "spec", (spec) => ({
-      ...defaulted(spec, {
-        type: "ClusterIP",
-        sessionAffinity: "None",
-        ipFamilies: ["IPv4"],
-        ipFamilyPolicy: "SingleStack",
-        internalTrafficPolicy: "Cluster"
-      }),
-      ...(Json.isArray(spec["ports"])
-        ? {
-          ports: spec["ports"].map((port) =>
-            defaulted(Json.object(port), { protocol: "TCP", targetPort: Json.get(port, "port") })
-          )
-        }
-        : {})
-    })),
+  defaults: (object) => ({ ...object, spec: serviceSpec(Json.object(object["spec"]), object) }),
   initialStatus: () => ({ loadBalancer: {} }),
   validate: (object) => {
     const spec = Json.object(object["spec"])
@@ -148,6 +132,33 @@ const services: Kind = {
     return needsPorts && Json.array(spec["ports"]).length === 0 ? [Validation.required("spec.ports")] : []
   },
   selectableFields: { "spec.clusterIP": "", "spec.type": "" }
+}
+
+// The address of a service, told by its uid so that it stays the same.
+const clusterIP = (object: Body): string => {
+  const uid = Json.string(Json.get(object, "metadata", "uid")) ?? ""
+  return `10.96.${Number.parseInt(uid.slice(0, 2), 16) || 0}.${Number.parseInt(uid.slice(2, 4), 16) || 1}`
+}
+
+const serviceSpec = (spec: Body, object: Body): Body => {
+  const filled = defaulted(spec, {
+    type: "ClusterIP",
+    sessionAffinity: "None",
+    ...(spec["type"] === "ExternalName" ? {} : {
+      clusterIP: clusterIP(object),
+      ipFamilies: ["IPv4"],
+      ipFamilyPolicy: "SingleStack",
+      internalTrafficPolicy: "Cluster"
+    })
+  })
+  const ports = Json.array(spec["ports"]).map((port) =>
+    defaulted(Json.object(port), { protocol: "TCP", targetPort: Json.get(port, "port") })
+  )
+  return {
+    ...filled,
+    ...(filled["clusterIP"] === undefined ? {} : { clusterIPs: [filled["clusterIP"]] }),
+    ...(ports.length === 0 ? {} : { ports })
+  }
 }
 
 const base64 = (text: string): string => {

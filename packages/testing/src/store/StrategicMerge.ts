@@ -69,6 +69,8 @@ const mergeObject = (
         continue
       }
       const present = merged[key]
+      // A directive for what is not there has nothing to act on, and takes the rest of its object with it.
+      if (present === undefined && Json.isObject(value) && value["$patch"] !== undefined) continue
       if (value === null) delete merged[key]
       else if (Json.isObject(value)) merged[key] = yield* mergeObject(Json.object(present), value, key)
       else if (Json.isArray(value) && mergeKeys[field]?.[key] !== undefined) {

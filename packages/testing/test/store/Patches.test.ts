@@ -129,6 +129,13 @@ describe("a strategic merge patch", () => {
       { metadata: { labels: { $patch: "replace", b: "2" } } },
       { metadata: { labels: { b: "2" } } }
     ],
+    // As seen on a real server.
+    [
+      "replaces nothing where nothing is",
+      { metadata: {} },
+      { metadata: { labels: { $patch: "replace", b: "2" } } },
+      { metadata: {} }
+    ],
     [
       "keeps only $retainKeys",
       { spec: { strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1 } } } },
