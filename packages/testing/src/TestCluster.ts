@@ -2,7 +2,8 @@
  * A Kubernetes API server in this process, which unmodified kubectl can talk to.
  *
  * It listens on the loopback only, on a port of its own, and answers nobody without its random token or a certificate
- * of its own authority. All of it ends with its scope: sockets, watches, timers.
+ * of its own authority. Its pods are local processes: it runs commands on this machine (see `pods/LocalNode`). All of it
+ * ends with its scope: sockets, watches, timers, processes, directories.
  */
 import type { Endpoint } from "@effect-k8s/core/Endpoint"
 import * as Context from "effect/Context"
@@ -12,6 +13,8 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as ApiServer from "./ApiServer.ts"
 import * as Kubeconfig from "./Kubeconfig.ts"
+import * as Era from "./pods/Era.ts"
+import * as LocalNode from "./pods/LocalNode.ts"
 import type { Rule } from "./server/Authorization.ts"
 import * as Certificates from "./server/Certificates.ts"
 import * as HttpFrontend from "./server/HttpFrontend.ts"
@@ -30,6 +33,8 @@ export interface Options extends Omit<ApiServer.Options, "users"> {
   /** Whether to speak TLS, as by default. kubectl sends no credentials without, so it cannot use such a cluster. */
   readonly tls?: boolean | undefined
   readonly host?: "127.0.0.1" | "::1" | undefined
+  /** How pods are run. With `false` they are not: they stay pending, for a test to write their statuses. */
+  readonly pods?: LocalNode.Options | false | undefined
 }
 
 /** What a running cluster offers, besides what its API server does. */
@@ -43,6 +48,8 @@ export interface Service extends ApiServer.ApiServer {
   readonly clientCertificate: Certificates.Identity
   /** Makes a certificate for somebody. What they may do goes by the name. */
   readonly issueCertificate: (user: string, groups: ReadonlyArray<string>) => Effect.Effect<Certificates.Identity>
+  /** What runs in the pods, and what goes wrong with their execs. */
+  readonly pods: LocalNode.Pods
   /** Where the cluster is, for a transport. */
   readonly endpoint: Endpoint
   /**
@@ -73,8 +80,11 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
     options.users ?? [],
     (user) => Effect.map(randomToken, (token) => ({ ...user, token }))
   )
+  const pods = yield* LocalNode.make(options.pods === false ? {} : options.pods)
   const apiServer = yield* ApiServer.make({
     ...options,
+    version: options.version ?? Era.facts[pods.era].version,
+    node: options.node ?? (options.pods === false ? undefined : pods.node),
     users: [{ name: administrator, groups: [masters], token }, ...users]
   })
   const authority = yield* Certificates.make
@@ -105,6 +115,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
     token: Redacted.make(token),
     clientCertificate,
     issueCertificate: authority.issueClient,
+    pods,
     endpoint: { url: frontend.url, ...(ca === undefined ? {} : { tls: { ca } }) },
     kubeconfig,
     kubeconfigText: () => Kubeconfig.toText(kubeconfig()),

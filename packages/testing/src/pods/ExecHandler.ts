@@ -1,0 +1,181 @@
+/**
+ * Answers requests for an exec: the checks of the API server, the kubelet and the WebSocket handshake, in their order,
+ * and then the session.
+ */
+import * as RemoteCommand from "@effect-k8s/channels/protocol/RemoteCommand"
+import * as WebSocketHandshake from "@effect-k8s/channels/protocol/WebSocketHandshake"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { createHash } from "node:crypto"
+import { STATUS_CODES } from "node:http"
+import type { ServerResponse, UpgradeResponse } from "../server/Exchange.ts"
+import * as Resources from "../server/Resources.ts"
+import * as Respond from "../server/Respond.ts"
+import type { SubresourceContext, SubresourceHandler } from "../server/Subresources.ts"
+import * as Failure from "../store/Failure.ts"
+import type { StoredObject } from "../store/KubeObject.ts"
+import * as Era from "./Era.ts"
+import * as ExecCall from "./ExecCall.ts"
+import * as ExecCodec from "./ExecCodec.ts"
+import type { ExecFaults } from "./ExecFaults.ts"
+import type * as ExecPipes from "./ExecPipes.ts"
+import type { ExecRecords } from "./ExecRecords.ts"
+import * as ExecSession from "./ExecSession.ts"
+import type { Harm } from "./Harm.ts"
+import * as Peer from "./Peer.ts"
+import type { PodRunner } from "./PodRunner.ts"
+import * as ProcessCommand from "./ProcessCommand.ts"
+import type { Runtime } from "./Runtime.ts"
+
+/** What execs run with. */
+export interface Options {
+  readonly era: Era.Era
+  readonly harm: Harm
+  readonly sizes: ExecPipes.Sizes
+  readonly messageBytes: number
+  readonly runtime: Runtime
+  readonly records: ExecRecords
+  readonly faults: ExecFaults
+  /** Where commands run, which outlive their connections. */
+  readonly scope: Scope.Scope
+  readonly find: (pod: StoredObject) => PodRunner | undefined
+}
+
+/** The handler, for the pods of a node. */
+export const handler = (options: Options): SubresourceHandler =>
+  Effect.fnUntraced(function*(context) {
+    const { info, request } = context
+    const reference = Resources.reference(context)
+    const query = request.url.searchParams
+    if (query.getAll("dryRun").some((value) => value !== "")) {
+      return yield* Failure.badRequest("dryRun is not supported")
+    }
+    const call = ExecCall.parse(query)
+    yield* checkCreate(options, context)
+    const pod = yield* context.resources.registry.get(reference)
+    const container = yield* Effect.fromResult(ExecCall.chooseContainer(pod, call.container))
+    yield* Effect.fromResult(ExecCall.checkHost(pod))
+    const identity = { namespace: info.namespace ?? "", pod: reference.name, container, command: call.command }
+    const fault = options.faults.choose(identity)
+    const answer = Effect.suspend(() => upgrade(options, context, { call, pod, identity, fault }))
+    return yield* fault.answer?.(answer) ?? answer
+  })
+
+// Since 1.35 whoever opens an exec by GET may also have to create one. The refusal gives no reason.
+const checkCreate = ({ era }: Options, { authorizer, info, row, user }: SubresourceContext) => {
+  if (!Era.facts[era].getNeedsCreate || info.verb === "create") return Effect.void
+  if (authorizer.isAllowed(user, { ...info, verb: "create" })) return Effect.void
+  const name = info.name ?? ""
+  return Effect.fail(Failure.forbidden(row, name, `${Failure.qualified(row)} "${name}" is forbidden: `))
+}
+
+interface Exec {
+  readonly call: ExecCall.ExecCall
+  readonly pod: StoredObject
+  readonly identity: Parameters<ExecFaults["choose"]>[0]
+  readonly fault: ReturnType<ExecFaults["choose"]>
+}
+
+const upgradeRequired = Failure.badRequest("Upgrade request required")
+
+const upgrade = (
+  options: Options,
+  { request, user }: SubresourceContext,
+  exec: Exec
+): Effect.Effect<ServerResponse, Failure.Failure> => {
+  const { translator } = Era.facts[options.era]
+  if (!WebSocketHandshake.isUpgradeRequest(request)) {
+    const asked = request.headers.get("upgrade")?.[0]
+    return Effect.fail(
+      asked === undefined
+        ? upgradeRequired
+        : Failure.notImplemented(`this test cluster does not upgrade to ${asked}, only to websocket`)
+    )
+  }
+  const opening = WebSocketHandshake.parseRequest(request)
+  const offered = opening._tag === "Opening" ? opening.subprotocols : []
+  const isTranslated = translator !== "none" && offered.includes(RemoteCommand.v5)
+  const running = options.find(exec.pod)?.container(exec.identity.container)?.running()
+  const refusal = ExecCall.checkByKubelet(exec.call, exec.identity.container, running !== undefined)
+  // The API server's translator has answered before it asks the kubelet.
+  const isEarly = isTranslated && translator === "api-server"
+  if (refusal !== undefined && !isEarly) return Effect.succeed(Respond.text(refusal.status, refusal.text))
+  if (opening._tag === "Refusal") return Effect.succeed(refuse(opening))
+  const subprotocol = WebSocketHandshake.chooseSubprotocol(
+    offered,
+    isTranslated ? [RemoteCommand.v5] : ExecCodec.ofRuntime
+  )
+  if (subprotocol === undefined) return Effect.succeed(raw(403, {}, ""))
+
+  const { call, fault, identity } = exec
+  const entry = options.records.open({ ...identity, user: user.name, subprotocol })
+  const { record } = entry
+  const command = (pipes: ExecPipes.ExecPipes): Effect.Effect<ExecPipes.End> => {
+    if (refusal !== undefined || running === undefined) {
+      const message = `unable to upgrade connection: ${refusal?.text ?? ""}`
+      return Effect.succeed({ _tag: "Refused", message })
+    }
+    return ProcessCommand.run(pipes, {
+      runtime: options.runtime,
+      container: running,
+      call,
+      exec: record.id,
+      harm: options.harm,
+      startFailureEnd: Era.facts[options.era].startFailureEnd,
+      onStart: (pid) => {
+        record.pid = pid
+        record.starts++
+      },
+      onExit: (code) => {
+        record.exitCode = code
+      },
+      onHang: () => {
+        record.harm = [...record.harm, "hung"]
+      }
+    })
+  }
+  const { messageBytes } = options
+  const { serve } = fault
+  const close = Effect.sync(() => {
+    record.isOpen = false
+  })
+  const response: UpgradeResponse = {
+    _tag: "Upgrade",
+    headers: {
+      "Upgrade": "websocket",
+      "Connection": "Upgrade",
+      "Sec-WebSocket-Accept": opening._tag === "Opening" ? accept(opening.key) : "",
+      "Sec-WebSocket-Protocol": subprotocol
+    },
+    serve: (connection) =>
+      serve === undefined
+        ? ExecSession.serve(connection, {
+          call,
+          subprotocol,
+          harm: options.harm,
+          sizes: options.sizes,
+          messageBytes,
+          entry,
+          run: fault.run?.(command) ?? command,
+          scope: options.scope,
+          wire: fault.wire ?? ((wire) => wire),
+          reads: fault.ignoresClient !== true
+        })
+        : Effect.ensuring(Effect.ignore(serve(Peer.make({ connection, subprotocol, call, messageBytes }))), close)
+  }
+  return Effect.succeed(response)
+}
+
+const accept = (key: string): string => createHash("sha1").update(WebSocketHandshake.acceptInput(key)).digest("base64")
+
+// Go's WebSocket server writes its refusals by hand: no length, no date, and the connection ends.
+const raw = (status: number, headers: Readonly<Record<string, string>>, body: string): ServerResponse => {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\nConnection: close\r\n${lines.join("")}\r\n`
+  return { _tag: "Raw", bytes: new TextEncoder().encode(head + body), end: "fin" }
+}
+
+const refuse = ({ body, headers, status }: WebSocketHandshake.Refusal): ServerResponse =>
+  headers["sec-websocket-version"] === undefined
+    ? raw(status, {}, body)
+    : raw(status, { "Sec-Websocket-Version": "13" }, "missing or bad WebSocket Version")

@@ -1,0 +1,250 @@
+/**
+ * A process on this machine, in a session and group of its own, with real pipes.
+ *
+ * Its scope kills the group and closes the pipes; it does not wait.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { type ChildProcess, spawn as spawnChild } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Net from "node:net"
+import * as Os from "node:os"
+import type { Readable, Writable } from "node:stream"
+import type { Fifos } from "./Fifos.ts"
+import * as Notice from "./Notice.ts"
+
+/** What to run. */
+export interface Command {
+  /** The file. */
+  readonly file: string
+  readonly argv: readonly [string, ...ReadonlyArray<string>]
+  /** An existing directory. */
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string>>
+  /** Which streams are pipes; the others are `/dev/null`. */
+  readonly stdin: boolean
+  readonly stdout: boolean
+  readonly stderr: boolean
+}
+
+/** Bytes from a process. */
+export interface Source {
+  /** The next bytes; nothing at the end, when everybody has closed the writing side. */
+  readonly pull: Effect.Effect<Uint8Array | undefined>
+}
+
+/** Bytes to a process. */
+export interface Sink {
+  /** Succeeds when the pipe has taken the bytes: with false if the process has closed its end. */
+  readonly write: (bytes: Uint8Array) => Effect.Effect<boolean>
+  /** The end of stdin. */
+  readonly end: Effect.Effect<void>
+}
+
+/** A process that was started. Its pipes are there as they were asked for. */
+export interface LocalProcess {
+  readonly _tag: "Started"
+  /** Also the number of its group and session. */
+  readonly pid: number
+  readonly stdin: Sink | undefined
+  readonly stdout: Source | undefined
+  readonly stderr: Source | undefined
+  /** Its exit code, when it has ended: 128 and the signal's number if a signal ended it. */
+  readonly exitCode: Effect.Effect<number>
+  readonly hasEnded: () => boolean
+  /** Sends a signal to it alone, if it has not ended. */
+  readonly signal: (signal: "SIGTERM" | "SIGKILL") => void
+  /** Kills it and all of its group, if it has not ended. */
+  readonly killGroup: () => void
+}
+
+/** The kernel would not run the file. */
+export interface NotStarted {
+  readonly _tag: "NotStarted"
+  /** Such as `ENOENT`, `EACCES`, `E2BIG`. */
+  readonly code: string
+}
+
+interface Pipes {
+  /** The child's ends, for `stdio`. */
+  readonly stdio: ReadonlyArray<number | "ignore" | "pipe">
+  /** To be called once the child has its ends. */
+  readonly closeChildEnds: () => void
+  readonly stdin: (child: ChildProcess) => Writable | null | undefined
+  readonly stdout: (child: ChildProcess) => Readable | null | undefined
+  readonly stderr: (child: ChildProcess) => Readable | null | undefined
+}
+
+const { O_NONBLOCK, O_RDONLY, O_WRONLY } = Fs.constants
+
+const wanted = (command: Command): ReadonlyArray<boolean> => [command.stdin, command.stdout, command.stderr]
+
+const socketPipes = (command: Command): Pipes => ({
+  stdio: wanted(command).map((isWanted) => (isWanted ? "pipe" : "ignore")),
+  closeChildEnds: () => {},
+  stdin: (child) => child.stdin,
+  stdout: (child) => child.stdout,
+  stderr: (child) => child.stderr
+})
+
+// Opening one end of a named pipe waits for the other, so ours comes first and does not wait; the child's must not be
+// non-blocking, since programs do not expect that of a pipe.
+const namedPipes = (command: Command, paths: ReadonlyArray<string>): Pipes => {
+  const childEnds: Array<number> = []
+  const opened = wanted(command).map((isWanted, i) => {
+    const path = paths[i]
+    if (!isWanted || path === undefined) return undefined
+    if (i === 0) {
+      const opener = Fs.openSync(path, O_RDONLY | O_NONBLOCK)
+      const ours = Fs.openSync(path, O_WRONLY | O_NONBLOCK)
+      const theirs = Fs.openSync(path, O_RDONLY)
+      Fs.closeSync(opener)
+      childEnds.push(theirs)
+      return { ours, theirs }
+    }
+    const ours = Fs.openSync(path, O_RDONLY | O_NONBLOCK)
+    const theirs = Fs.openSync(path, O_WRONLY)
+    childEnds.push(theirs)
+    return { ours, theirs }
+  })
+  for (const path of paths) Fs.unlinkSync(path)
+  const source = (i: number) => (): Readable | undefined => {
+    const ends = opened[i]
+    return ends === undefined ? undefined : new Net.Socket({ fd: ends.ours, readable: true, writable: false })
+  }
+  return {
+    stdio: opened.map((ends) => ends?.theirs ?? "ignore"),
+    closeChildEnds: () => {
+      for (const end of childEnds) Fs.closeSync(end)
+    },
+    stdin: () => {
+      const ends = opened[0]
+      return ends === undefined ? undefined : new Net.Socket({ fd: ends.ours, readable: false, writable: true })
+    },
+    stdout: source(1),
+    stderr: source(2)
+  }
+}
+
+const toSource = (stream: Readable): Source => {
+  const notice = Notice.make()
+  let isEnded = false
+  let isReadable = false
+  const readable = (): void => {
+    isReadable = true
+    notice.notify()
+  }
+  const finish = (): void => {
+    isEnded = true
+    notice.notify()
+  }
+  stream.on("readable", readable)
+  stream.on("end", finish)
+  stream.on("error", finish)
+  stream.on("close", finish)
+  const pull: Source["pull"] = Effect.suspend(() => {
+    // Without an encoding, `read` gives buffers.
+    const chunk = stream.destroyed ? null : stream.read() as Uint8Array | null
+    if (chunk !== null) return Effect.succeed(chunk)
+    if (isEnded) return Effect.undefined
+    isReadable = false
+    return Effect.andThen(notice.until(() => isReadable || isEnded), pull)
+  })
+  return { pull }
+}
+
+const toSink = (stream: Writable): Sink => {
+  stream.on("error", () => {})
+  return {
+    write: (bytes) =>
+      Effect.callback((resume) => {
+        if (stream.destroyed) return resume(Effect.succeed(false))
+        stream.write(bytes, (cause) => resume(Effect.succeed(cause === null || cause === undefined)))
+      }),
+    end: Effect.sync(() => {
+      if (!stream.destroyed) stream.end()
+    })
+  }
+}
+
+const codeOf = (code: number | null, signal: NodeJS.Signals | null): number =>
+  code ?? 128 + (signal === null ? 0 : Os.constants.signals[signal])
+
+/** Starts a process. */
+export const start = Effect.fnUntraced(function*(
+  command: Command,
+  fifos: Fifos
+): Effect.fn.Return<LocalProcess | NotStarted, never, Scope.Scope> {
+  const paths = yield* fifos.take(3)
+  const launched = yield* Effect.acquireRelease(
+    Effect.sync(() => launch(command, paths)),
+    ({ destroy }) => Effect.sync(destroy)
+  )
+  return yield* launched.outcome
+})
+
+interface Launched {
+  readonly destroy: () => void
+  readonly outcome: Effect.Effect<LocalProcess | NotStarted>
+}
+
+const launch = (command: Command, paths: ReadonlyArray<string> | undefined): Launched => {
+  const pipes = paths === undefined ? socketPipes(command) : namedPipes(command, paths)
+  const [argv0, ...args] = command.argv
+  const child = spawnChild(command.file, args, {
+    argv0,
+    cwd: command.cwd,
+    env: command.env,
+    // A session and a group of its own.
+    detached: true,
+    stdio: [...pipes.stdio]
+  })
+  pipes.closeChildEnds()
+  const { pid } = child
+  const [stdin, stdout, stderr] = [pipes.stdin(child), pipes.stdout(child), pipes.stderr(child)]
+
+  const notice = Notice.make()
+  let failure: string | undefined
+  let exitCode: number | undefined
+  child.on("error", (cause: NodeJS.ErrnoException) => {
+    failure = cause.code ?? "EUNKNOWN"
+    notice.notify()
+  })
+  child.on("exit", (code, signal) => {
+    exitCode = codeOf(code, signal)
+    notice.notify()
+  })
+
+  const kill = (target: number, signal: NodeJS.Signals): void => {
+    // Only a child that has not ended is sure to have its number still.
+    if (exitCode !== undefined) return
+    try {
+      process.kill(target, signal)
+    } catch {
+      // It has ended just now.
+    }
+  }
+  const destroy = (): void => {
+    if (pid !== undefined) kill(-pid, "SIGKILL")
+    for (const stream of [stdin, stdout, stderr]) stream?.destroy()
+  }
+  if (pid === undefined) {
+    const failed = Effect.map(
+      notice.until(() => failure !== undefined),
+      (): NotStarted => ({ _tag: "NotStarted", code: failure ?? "EUNKNOWN" })
+    )
+    return { destroy, outcome: failed }
+  }
+  const started: LocalProcess = {
+    _tag: "Started",
+    pid,
+    stdin: stdin === null || stdin === undefined ? undefined : toSink(stdin),
+    stdout: stdout === null || stdout === undefined ? undefined : toSource(stdout),
+    stderr: stderr === null || stderr === undefined ? undefined : toSource(stderr),
+    exitCode: Effect.map(notice.until(() => exitCode !== undefined), () => exitCode ?? 0),
+    hasEnded: () => exitCode !== undefined,
+    signal: (signal) => kill(pid, signal),
+    killGroup: () => kill(-pid, "SIGKILL")
+  }
+  return { destroy, outcome: Effect.succeed(started) }
+}
