@@ -6,8 +6,8 @@
  * - Nothing goes out while reading is paused or the session has ended: a byte that arrives after the server closed makes
  *   its kernel drop what we have not read yet (protocol reference 8.1).
  * - A late pong counts against the peer only if the peer can answer: real servers do not while the process leaves its
- *   stdin unread, nor does a pong pass a backlog that we do not read. So the deadline runs only when nothing was sent to
- *   stdin since the last pong, and stands still while reading is paused.
+ *   stdin unread, nor does a pong pass a backlog that we do not read. So the deadline runs only when a pong has confirmed
+ *   all stdin that was sent, and stands still while reading is paused.
  * - Servers end a session after four hours without data, whatever the pings: an empty message in time prevents that.
  */
 
@@ -34,8 +34,10 @@ export interface State {
   readonly pingAt: number | undefined
   /** Whether the deadline runs for that ping. */
   readonly armed: boolean
-  /** Whether stdin was sent since the last pong: the peer may be blocked by it. */
-  readonly stdinSincePong: boolean
+  /** Whether stdin was sent that no pong has confirmed: the peer may be blocked by it. */
+  readonly stdinUnconfirmed: boolean
+  /** Whether some of it was sent after the last ping: the next pong says nothing of it. */
+  readonly stdinSincePing: boolean
   /** Reading is paused, because the consumer is slow. */
   readonly paused: boolean
   /** Nothing may be sent any more: the status is here, or the command is bare and its stdin has ended. */
@@ -48,7 +50,8 @@ export const initial = (now: number): State => ({
   dataAt: now,
   pingAt: undefined,
   armed: false,
-  stdinSincePong: false,
+  stdinUnconfirmed: false,
+  stdinSincePing: false,
   paused: false,
   silent: false
 })
@@ -73,10 +76,10 @@ export const step = (state: State, now: number, event: Event): State => {
         dataAt: event.data ? now : state.dataAt,
         // Any byte shows that the peer lives; only a pong shows that it has read what was sent before the ping.
         pingAt: undefined,
-        stdinSincePong: event.pong ? false : state.stdinSincePong
+        stdinUnconfirmed: state.stdinUnconfirmed && !(event.pong && !state.stdinSincePing)
       }
     case "SentStdin":
-      return { ...state, dataAt: now, stdinSincePong: true, armed: false }
+      return { ...state, dataAt: now, stdinUnconfirmed: true, stdinSincePing: true, armed: false }
     case "Paused":
       return { ...state, paused: true }
     case "Resumed":
@@ -85,7 +88,7 @@ export const step = (state: State, now: number, event: Event): State => {
     case "Silenced":
       return { ...state, silent: true, pingAt: undefined }
     case "Pinged":
-      return { ...state, pingAt: now, armed: !state.stdinSincePong }
+      return { ...state, pingAt: now, armed: !state.stdinUnconfirmed, stdinSincePing: false }
     case "KeptAlive":
       return { ...state, dataAt: now }
   }
@@ -98,18 +101,19 @@ export type Action =
   | { readonly _tag: "KeepAlive" }
   | { readonly _tag: "Dead"; readonly silentMillis: number }
 
-/** Decides. */
+/** Decides. Nothing wakes who waits, so no wait is longer than the silence that calls for a ping. */
 export const decide = (settings: Settings, state: State, now: number): Action => {
-  if (state.silent || state.paused) return { _tag: "Wait", millis: settings.pingAfter }
-  if (now - state.dataAt >= settings.keepAliveAfter) return { _tag: "KeepAlive" }
+  const wait = (millis: number): Action => ({ _tag: "Wait", millis: Math.min(millis, settings.pingAfter) })
+  if (state.silent || state.paused) return wait(settings.pingAfter)
   const keepAliveIn = settings.keepAliveAfter - (now - state.dataAt)
+  if (keepAliveIn <= 0) return { _tag: "KeepAlive" }
   if (state.pingAt === undefined) {
     const pingIn = settings.pingAfter - (now - state.receivedAt)
-    return pingIn <= 0 ? { _tag: "Ping" } : { _tag: "Wait", millis: Math.min(pingIn, keepAliveIn) }
+    return pingIn <= 0 ? { _tag: "Ping" } : wait(Math.min(pingIn, keepAliveIn))
   }
-  if (!state.armed) return { _tag: "Wait", millis: keepAliveIn }
+  if (!state.armed) return wait(keepAliveIn)
   const deadIn = settings.pongWithin - (now - state.pingAt)
   return deadIn <= 0
     ? { _tag: "Dead", silentMillis: now - state.receivedAt }
-    : { _tag: "Wait", millis: Math.min(deadIn, keepAliveIn) }
+    : wait(Math.min(deadIn, keepAliveIn))
 }
