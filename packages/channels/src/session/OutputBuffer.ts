@@ -1,7 +1,7 @@
 /**
  * What has arrived of one output and was not read yet, bounded in bytes.
  *
- * One fiber fills it, one reader takes everything there is at once. The filler looks at `isFull` after each batch and
+ * One fiber fills it, its reader takes everything there is at once. The filler looks at `isFull` after each batch and
  * waits for room; so a buffer holds at most its limit and one batch.
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
@@ -31,7 +31,7 @@ export interface OutputBuffer {
   readonly end: (exit: Effect.Effect<never, ChannelError | Cause.Done>) => void
   /** Waits until there is room. */
   readonly room: Effect.Effect<void>
-  /** Reads to the end. A second reader gets what the first one left. */
+  /** Reads to the end. Of several readers, each byte goes to one. */
   readonly stream: Stream.Stream<Uint8Array, ChannelError>
 }
 
@@ -42,30 +42,30 @@ export const make = (limit: number): OutputBuffer => {
   let weight = 0
   let readers = 0
   let ended: Effect.Effect<never, ChannelError | Cause.Done> | undefined
-  let waiting: ((taken: Taken) => void) | undefined
+  const waiting = new Set<(taken: Taken) => void>()
   const hasRoom = Latch.makeUnsafe(true)
 
   const deliver = (): void => {
-    if (waiting === undefined) return
-    const batch = chunks
-    const taken = Arr.isArrayNonEmpty(batch) ? Effect.succeed(batch) : ended
-    if (taken === undefined) return
-    if (batch.length > 0) {
-      chunks = []
-      size = 0
-      weight = 0
-      hasRoom.openUnsafe()
+    for (const resume of waiting) {
+      const batch = chunks
+      const taken = Arr.isArrayNonEmpty(batch) ? Effect.succeed(batch) : ended
+      if (taken === undefined) return
+      if (batch.length > 0) {
+        chunks = []
+        size = 0
+        weight = 0
+        hasRoom.openUnsafe()
+      }
+      waiting.delete(resume)
+      resume(taken)
     }
-    const resume = waiting
-    waiting = undefined
-    resume(taken)
   }
 
   const pull: Taken = Effect.callback((resume) => {
-    waiting = resume
+    waiting.add(resume)
     deliver()
     return Effect.sync(() => {
-      if (waiting === resume) waiting = undefined
+      waiting.delete(resume)
     })
   })
 
@@ -73,7 +73,7 @@ export const make = (limit: number): OutputBuffer => {
     size: () => size,
     isFull: () => weight >= limit,
     hasReader: () => readers > 0,
-    isAwaited: () => waiting !== undefined,
+    isAwaited: () => waiting.size > 0,
     offer: (chunk) => {
       if (ended !== undefined || chunk.length === 0) return
       chunks.push(chunk)
