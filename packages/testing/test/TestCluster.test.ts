@@ -116,7 +116,7 @@ describe("a test cluster", () => {
       assert.strictEqual(yield* cluster.requests.count(), 3)
       yield* cluster.disconnect
       yield* eventually(cluster.stats, (stats) => assert.strictEqual(stats.openSockets, 0))
-      yield* ask(cluster, "/version", { agent })
+      yield* ask(cluster, "/version")
       assert.strictEqual((yield* cluster.stats).connections, 2)
     }))
 
