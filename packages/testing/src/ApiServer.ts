@@ -23,7 +23,7 @@ import * as Registry from "./store/Registry.ts"
 import * as ResourceRow from "./store/ResourceRow.ts"
 import * as Store from "./store/Store.ts"
 
-/** Somebody the server knows. Without rules they may everything. */
+/** Somebody the server knows. Members of `system:masters` may everything, others what their rules say. */
 export interface User {
   readonly name: string
   readonly groups?: ReadonlyArray<string> | undefined
@@ -110,7 +110,7 @@ export const make = Effect.fnUntraced(function*(
     new Map(users.map(({ groups = [], name, token }) => [token, { name, groups }]))
   )
   const authorizer = Authorization.make(
-    new Map(users.map(({ name, rules = Authorization.everything }) => [name, rules]))
+    new Map(users.map(({ name, rules = [] }) => [name, rules]))
   )
   yield* createNamespaces(registry)
   const podRow = rowOf(catalogue, "pods")

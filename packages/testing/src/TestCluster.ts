@@ -73,7 +73,25 @@ const masters = "system:masters"
 
 const randomToken = Effect.sync(() => Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64url"))
 
-/** Starts a cluster. The scope ends it within milliseconds. */
+/**
+ * Starts a cluster, in about 10 ms. The scope ends it within milliseconds.
+ *
+ * @example
+ * ```ts
+ * import * as Faults from "@effect-k8s/testing/Faults"
+ * import * as TestCluster from "@effect-k8s/testing/TestCluster"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const cluster = yield* TestCluster.make({
+ *     users: [{ name: "reader", rules: [{ verbs: ["get", "list"], resources: ["pods"] }] }]
+ *   })
+ *   yield* cluster.faults.inject({ verb: "list", resource: "pods" }, Faults.tooManyRequests(1))
+ *   return cluster.kubeconfig().contexts.map((context) => context.name)
+ * })
+ * await Effect.runPromise(Effect.scoped(program)) // => ["admin", "admin-token", "reader"]
+ * ```
+ */
 export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.fn.Return<Service, never, Scope.Scope> {
   const token = yield* randomToken
   const users = yield* Effect.forEach(
