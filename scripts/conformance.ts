@@ -8,6 +8,7 @@ import * as KubeConfig from "@effect-k8s/core/KubeConfig"
 import * as NodeKube from "@effect-k8s/node/NodeKube"
 import type * as Lab from "@effect-k8s/testing/conformance/Lab"
 import * as LeakCheck from "@effect-k8s/testing/conformance/LeakCheck"
+import { images } from "@effect-k8s/testing/conformance/Pods"
 import * as Runner from "@effect-k8s/testing/conformance/Runner"
 import { table } from "@effect-k8s/testing/conformance/Table"
 import * as TestCluster from "@effect-k8s/testing/TestCluster"
@@ -52,7 +53,7 @@ interface Server {
 
 const testCluster = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
-  const cluster = yield* TestCluster.make()
+  const cluster = yield* TestCluster.make({ pods: { images } })
   const kubeconfig = yield* fs.makeTempFileScoped({ prefix: "conformance-" })
   yield* fs.writeFileString(kubeconfig, cluster.kubeconfigText(), { mode: 0o600 })
   return {

@@ -7,6 +7,7 @@ import type { KubeClient } from "@effect-k8s/core/KubeClient"
 import type { KubeError } from "@effect-k8s/core/KubeError"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import type { Images } from "../pods/Images.ts"
 import type * as Lab from "./Lab.ts"
 
 /** The kinds that a server can run. */
@@ -39,6 +40,12 @@ const containersOf = (kind: Lab.PodKind): PodSpec["containers"] => {
 
 const isRunning = (pod: Pod): boolean =>
   pod.status.phase === "Running" && (pod.status.containerStatuses ?? []).every(({ ready }) => ready)
+
+/** The images that a TestCluster needs for the kinds of pod. */
+export const images: Images = {
+  "conformance/shell-less": { programs: ["sleep", "echo", "touch"] },
+  "conformance/cat-less": { programs: ["sh", "sleep", "head", "echo"] }
+}
 
 /** Makes a pod of a kind in the client's namespace and waits until it runs. */
 export const make = Effect.fnUntraced(function*(kind: Lab.PodKind): Effect.fn.Return<Pod, KubeError, KubeClient> {
