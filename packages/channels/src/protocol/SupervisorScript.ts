@@ -59,21 +59,21 @@ shift`
 const enterDirectory = `cd "$1" 2>/dev/null || ek_end d 126
 shift`
 
-// A builtin of the shell is no program: so PATH is searched here, not by `command -v`.
+// A builtin of the shell is no program: so PATH is searched here, not by `command -v`. Not by IFS either: that may be one
+// of the command's variables.
 const findProgram = `case $1 in
 */*) [ -e "$1" ] || ek_r=n
 { [ -x "$1" ] && [ ! -d "$1" ]; } || ek_r=\${ek_r:-x} ;;
 *) if [ -n "$PATH" ]; then
-ek_r=n IFS=:
-set -f
-for ek_p in $PATH; do
-ek_p=\${ek_p:-.}/$1
-[ -f "$ek_p" ] || continue
+ek_r=n ek_p=$PATH:
+while [ -n "$ek_p" ]; do
+ek_f=\${ek_p%%:*}
+ek_f=\${ek_f:-.}/$1
+ek_p=\${ek_p#*:}
+[ -f "$ek_f" ] || continue
 ek_r=x
-[ ! -x "$ek_p" ] || { ek_r=; break; }
+[ ! -x "$ek_f" ] || { ek_r=; break; }
 done
-set +f
-unset IFS
 fi ;;
 esac
 case $ek_r in
@@ -87,17 +87,19 @@ const watchSession = `trap ek_h=1 HUP
 (
 trap '' HUP INT QUIT TERM
 while read -r ek_l; do :; done
-kill -HUP $$
-kill -TERM -$$ || kill -TERM $$
+kill -HUP "$$"
+kill -TERM "-$$" || kill -TERM "$$"
 sleep ${graceSeconds}
-kill -KILL -$$
+kill -KILL "-$$"
 ) <&3 3<&- >/dev/null 2>&1 &
 ek_w=$!`
+
+const watches = (supervised: Supervised): boolean => !supervised.stdin && supervised.endWithSession !== false
 
 // While the command runs, the shell's own stderr is elsewhere: shells remark on a child that a signal has killed.
 // `(exec ...)` runs a program, never a builtin.
 const runCommand = (supervised: Supervised): string =>
-  `trap : INT QUIT TERM
+  `trap : ${watches(supervised) ? "" : "HUP "}INT QUIT TERM
 exec 4>&2 2>/dev/null
 (
 exec 2>&4 ${supervised.stdin ? "" : "3<&- "}4>&-${supervised.stdout ? "" : " >/dev/null"}${
@@ -119,7 +121,7 @@ const script = (supervised: Supervised): string =>
     ...(supervised.env === undefined || supervised.env.length === 0 ? [] : [exportVariables]),
     ...(supervised.cwd === undefined ? [] : [enterDirectory]),
     findProgram,
-    ...(supervised.stdin || supervised.endWithSession === false ? [] : [watchSession]),
+    ...(watches(supervised) ? [watchSession] : []),
     runCommand(supervised)
   ].join("\n")
 
@@ -133,7 +135,8 @@ export const argv = (supervised: Supervised): ReadonlyArray<string> => [
   ...(supervised.env === undefined || supervised.env.length === 0
     ? []
     : [...supervised.env.map(([name, value]) => `${name}=${value}`), "--"]),
-  ...(supervised.cwd === undefined ? [] : [supervised.cwd]),
+  // `cd` looks for a relative directory in CDPATH, and takes `-` for another one.
+  ...(supervised.cwd === undefined ? [] : [supervised.cwd.startsWith("/") ? supervised.cwd : `./${supervised.cwd}`]),
   ...supervised.command
 ]
 

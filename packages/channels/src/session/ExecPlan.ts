@@ -92,6 +92,7 @@ export const problem = (argv: ReadonlyArray<Word>, options: ExecOptions): string
   if ((options.tty === true || options.supervise === "never") && (options.cwd ?? options.env) !== undefined) {
     return "cwd and env are set by the supervisor, which runs neither on a terminal nor with supervise: \"never\""
   }
+  if (options.cwd === "" || options.cwd?.includes("\0") === true) return "cwd is no directory's name"
   for (const [name, value] of Object.entries(options.env ?? {})) {
     if (!SupervisorScript.isVariableName(name)) return `"${name}" cannot be the name of a variable`
     if (value !== undefined && unwrap(value).includes("\0")) return `the variable ${name} contains a NUL character`
