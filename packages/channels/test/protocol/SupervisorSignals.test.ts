@@ -1,0 +1,195 @@
+import { afterAll, assert, it } from "@effect/vitest"
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { cleanUp, type Ended, members, run, type Shell, shells, start, until } from "./supervised.ts"
+
+const directory = mkdtempSync(join(tmpdir(), "effect-k8s-"))
+afterAll(() => {
+  cleanUp()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+const exited = (ended: Ended, code: number): void => {
+  assert.deepStrictEqual(ended.trailers, { stdout: { _tag: "Exited", code }, stderr: { _tag: "Exited", code } })
+  assert.strictEqual(ended.code, code)
+}
+
+const present = shells.filter(({ argv }) => argv !== undefined)
+
+/** All shells in one test, and the tests side by side, because they have to wait. */
+const inEach = (name: string, body: (shell: Shell) => Promise<void>): void => {
+  it.concurrent(name, { timeout: 30_000 }, async () => {
+    const results = await Promise.allSettled(present.map(body))
+    for (const [i, result] of results.entries()) {
+      if (result.status === "rejected") throw new Error(`in ${present[i]?.name}`, { cause: result.reason })
+    }
+  })
+}
+
+const ready = ["sh", "-c", "echo ready; exec sleep 1000"]
+
+for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130], ["SIGHUP", 129], ["SIGKILL", undefined]] as const) {
+  for (
+    const [kind, options] of [
+      ["with stdin", { stdin: true }],
+      ["without stdin", { stdin: false }],
+      ["that outlives its session", { stdin: false, endWithSession: false }]
+    ] as const
+  ) {
+    inEach(`${signal} to the group of a command ${kind} ends it, and is told`, async (shell) => {
+      const running = start(shell, ready, options)
+      await until(() => running.stdout() === "ready\n", "ready")
+      process.kill(-running.pid, signal)
+      if (code === undefined) {
+        running.hangUp()
+        const ended = await running.ended
+        assert.deepStrictEqual(ended.trailers, { stdout: undefined, stderr: undefined })
+        assert.strictEqual(ended.signal, "SIGKILL")
+      } else {
+        const ended = await running.ended
+        exited(ended, code)
+        assert.strictEqual(ended.stderr.toString(), "")
+      }
+      await until(() => members(running.pid).length === 0, "the group is empty")
+    })
+  }
+}
+
+inEach("a command that does not heed a signal is still supervised", async (shell) => {
+  const script = "trap '' TERM INT HUP; echo ready; read -r line; echo \"$line\"; exit 9"
+  const running = start(shell, ["sh", "-c", script], { stdin: true })
+  await until(() => running.stdout() === "ready\n", "ready")
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.kill(-running.pid, signal)
+  running.write("still here\n")
+  const ended = await running.ended
+  exited(ended, 9)
+  assert.strictEqual(ended.stdout.toString(), "ready\nstill here\n")
+})
+
+inEach("a command heeds the signals that it would without a supervisor", async (shell) => {
+  const running = start(shell, [
+    "sh",
+    "-c",
+    "trap 'echo heeded; exit 3' TERM; echo ready; while :; do sleep 0.01; done"
+  ])
+  await until(() => running.stdout() === "ready\n", "ready")
+  process.kill(-running.pid, "SIGTERM")
+  const ended = await running.ended
+  exited(ended, 3)
+  assert.strictEqual(ended.stdout.toString(), "ready\nheeded\n")
+})
+
+inEach("the report is the process group, and the command is in it", async (shell) => {
+  const running = start(shell, ready)
+  assert.strictEqual(await running.started, running.pid)
+  await until(() => members(running.pid).some(({ argv }) => argv[0] === "sleep"), "the command is in the group")
+  process.kill(-running.pid, "SIGTERM")
+  exited(await running.ended, 143)
+})
+
+inEach("the end of the session ends a command without stdin, and its children", async (shell) => {
+  const running = start(shell, ["sh", "-c", "sleep 1000 & sleep 1000 & echo ready; wait"])
+  await until(() => running.stdout() === "ready\n", "ready")
+  running.hangUp()
+  const ended = await running.ended
+  exited(ended, 143)
+  assert.strictEqual(ended.stderr.toString(), "")
+  await until(() => members(running.pid).length === 0, "the group is empty")
+})
+
+inEach("a command that ends in order at the end of the session tells its own exit code", async (shell) => {
+  const script = "trap 'echo goodbye; exit 5' TERM; echo ready; while :; do sleep 0.01; done"
+  const running = start(shell, ["sh", "-c", script])
+  await until(() => running.stdout() === "ready\n", "ready")
+  running.hangUp()
+  const ended = await running.ended
+  exited(ended, 5)
+  assert.strictEqual(ended.stdout.toString(), "ready\ngoodbye\n")
+  await until(() => members(running.pid).length === 0, "the group is empty")
+})
+
+inEach("what the client sends does not end a command without stdin", async (shell) => {
+  const running = start(shell, ["sh", "-c", "echo ready; sleep 0.05; exit 4"])
+  await until(() => running.stdout() === "ready\n", "ready")
+  running.write("noise\nmore noise")
+  exited(await running.ended, 4)
+})
+
+inEach("a grandchild that does not heed TERM is killed after the grace", async (shell) => {
+  const script = "(trap '' TERM; echo ready; while :; do sleep 0.1; done) & sleep 1000"
+  const running = start(shell, ["sh", "-c", script])
+  await until(() => running.stdout() === "ready\n", "ready")
+  running.hangUp()
+  await until(() => members(running.pid).length === 0, "the group is empty")
+  exited(await running.ended, 143)
+})
+
+inEach("a command that does not heed TERM is killed after the grace, its supervisor with it", async (shell) => {
+  const running = start(shell, ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"])
+  await until(() => running.stdout() === "ready\n", "ready")
+  running.hangUp()
+  const ended = await running.ended
+  assert.strictEqual(ended.signal, "SIGKILL")
+  assert.deepStrictEqual(ended.trailers, { stdout: undefined, stderr: undefined })
+  await until(() => members(running.pid).length === 0, "the group is empty")
+})
+
+inEach("the end of the session ends a command in an image without sleep and without kill", async (shell) => {
+  const bin = join(directory, `bin-${shell.name}`)
+  mkdirSync(bin)
+  symlinkSync("/usr/bin/cat", join(bin, "cat"))
+  symlinkSync("/usr/bin/sh", join(bin, "sh"))
+  const running = start(shell, ["sh", "-c", "echo ready; /usr/bin/sleep 1000"], { container: { PATH: bin } })
+  await until(() => running.stdout() === "ready\n", "ready")
+  running.hangUp()
+  await until(() => members(running.pid).length === 0, "the group is empty")
+})
+
+inEach("a command that outlives its session does so, and tells its outcome if someone still listens", async (shell) => {
+  const gate = join(directory, `gate-${shell.name}`)
+  mkdirSync(gate)
+  const script = "echo ready; while [ -d \"$0\" ]; do sleep 0.01; done; exit 8"
+  const running = start(shell, ["sh", "-c", script, gate], { endWithSession: false })
+  await until(() => running.stdout() === "ready\n", "ready")
+  running.hangUp()
+  // Long enough for a watcher to act, had there been one.
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  assert.isAbove(members(running.pid).length, 0)
+  rmSync(gate, { recursive: true })
+  exited(await running.ended, 8)
+})
+
+inEach("a command with stdin is left to see the end of it", async (shell) => {
+  const running = start(shell, ["sh", "-c", "cat; echo end; exit 2"], { stdin: true })
+  running.write("a")
+  await until(() => running.stdout() === "a", "a")
+  running.hangUp()
+  const ended = await running.ended
+  exited(ended, 2)
+  assert.strictEqual(ended.stdout.toString(), "aend\n")
+})
+
+inEach("nothing of the supervisor is left when the command has ended", async (shell) => {
+  for (const options of [{ stdin: true }, { stdin: false }, { stdin: false, endWithSession: false }]) {
+    const running = start(shell, ["true"], options)
+    exited(await running.ended, 0)
+    await until(() => members(running.pid).length === 0, "the group is empty")
+  }
+})
+
+inEach("a command that cannot be started leaves nothing", async (shell) => {
+  const running = start(shell, ["no-such-program"])
+  assert.strictEqual((await running.ended).code, 127)
+  await until(() => members(running.pid).length === 0, "the group is empty")
+})
+
+inEach("commands in a row come to the right end", async (shell) => {
+  for (let i = 0; i < 25; i++) {
+    const ended = await run(shell, ["sh", "-c", `echo ${i}; exit ${i % 7}`], { stdin: i % 2 === 0 })
+    exited(ended, i % 7)
+    assert.strictEqual(ended.stdout.toString(), `${i}\n`)
+  }
+})
+
+for (const { argv, name } of shells) if (argv === undefined) it.skip(`${name}: this machine has none`)
