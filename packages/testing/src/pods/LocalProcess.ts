@@ -70,6 +70,9 @@ interface Pipes {
   readonly stdio: ReadonlyArray<number | "ignore" | "pipe">
   /** To be called once the child has its ends. */
   readonly closeChildEnds: () => void
+  /** To be called after the end of stdin, and gives what ends it. */
+  readonly afterStdin: () => () => void
+  readonly remove: () => void
   readonly stdin: (child: ChildProcess) => Writable | null | undefined
   readonly stdout: (child: ChildProcess) => Readable | null | undefined
   readonly stderr: (child: ChildProcess) => Readable | null | undefined
@@ -82,6 +85,8 @@ const wanted = (command: Command): ReadonlyArray<boolean> => [command.stdin, com
 const socketPipes = (command: Command): Pipes => ({
   stdio: wanted(command).map((isWanted) => (isWanted ? "pipe" : "ignore")),
   closeChildEnds: () => {},
+  afterStdin: () => () => {},
+  remove: () => {},
   stdin: (child) => child.stdin,
   stdout: (child) => child.stdout,
   stderr: (child) => child.stderr
@@ -107,7 +112,8 @@ const namedPipes = (command: Command, paths: ReadonlyArray<string>): Pipes => {
     childEnds.push(theirs)
     return { ours, theirs }
   })
-  for (const path of paths) Fs.unlinkSync(path)
+  const [stdinPath, ...others] = paths
+  for (const path of others) Fs.unlinkSync(path)
   const source = (i: number) => (): Readable | undefined => {
     const ends = opened[i]
     return ends === undefined ? undefined : new Net.Socket({ fd: ends.ours, readable: true, writable: false })
@@ -117,6 +123,10 @@ const namedPipes = (command: Command, paths: ReadonlyArray<string>): Pipes => {
     closeChildEnds: () => {
       for (const end of childEnds) Fs.closeSync(end)
     },
+    afterStdin: () => (stdinPath === undefined ? () => {} : letIn(stdinPath)),
+    remove: () => {
+      if (stdinPath !== undefined) Fs.rmSync(stdinPath, { force: true })
+    },
     stdin: () => {
       const ends = opened[0]
       return ends === undefined ? undefined : new Net.Socket({ fd: ends.ours, readable: false, writable: true })
@@ -125,6 +135,25 @@ const namedPipes = (command: Command, paths: ReadonlyArray<string>): Pipes => {
     stderr: source(2)
   }
 }
+
+// Who opens `/dev/stdin` when nobody writes to it any more would wait for a writer, because the pipe has a name; with an
+// anonymous one they would find its end. So a writer looks in now and then.
+const letIn = (path: string): () => void => {
+  let timer: NodeJS.Timeout | undefined
+  const lookIn = (millis: number): void => {
+    try {
+      Fs.closeSync(Fs.openSync(path, O_WRONLY | O_NONBLOCK))
+    } catch {
+      // Nobody has it open for reading.
+    }
+    timer = setTimeout(lookIn, millis, Math.min(millis * 2, maxLookInMillis))
+    timer.unref()
+  }
+  lookIn(1)
+  return () => clearTimeout(timer)
+}
+
+const maxLookInMillis = 200
 
 const toSource = (stream: Readable): Source => {
   const notice = Notice.make()
@@ -153,8 +182,9 @@ const toSource = (stream: Readable): Source => {
   return { pull }
 }
 
-const toSink = (stream: Writable): Sink => {
+const toSink = (stream: Writable, onEnd: () => void): Sink => {
   stream.on("error", () => {})
+  stream.on("close", onEnd)
   return {
     write: (bytes) =>
       Effect.callback((resume) => {
@@ -202,6 +232,10 @@ const launch = (command: Command, paths: ReadonlyArray<string> | undefined): Lau
   pipes.closeChildEnds()
   const { pid } = child
   const [stdin, stdout, stderr] = [pipes.stdin(child), pipes.stdout(child), pipes.stderr(child)]
+  let endOfStdin = (): void => {}
+  const afterStdin = (): void => {
+    if (exitCode === undefined && pid !== undefined) endOfStdin = pipes.afterStdin()
+  }
 
   const notice = Notice.make()
   let failure: string | undefined
@@ -212,6 +246,7 @@ const launch = (command: Command, paths: ReadonlyArray<string> | undefined): Lau
   })
   child.on("exit", (code, signal) => {
     exitCode = codeOf(code, signal)
+    endOfStdin()
     notice.notify()
   })
 
@@ -227,6 +262,8 @@ const launch = (command: Command, paths: ReadonlyArray<string> | undefined): Lau
   const destroy = (): void => {
     if (pid !== undefined) kill(-pid, "SIGKILL")
     for (const stream of [stdin, stdout, stderr]) stream?.destroy()
+    endOfStdin()
+    pipes.remove()
   }
   if (pid === undefined) {
     const failed = Effect.map(
@@ -238,7 +275,7 @@ const launch = (command: Command, paths: ReadonlyArray<string> | undefined): Lau
   const started: LocalProcess = {
     _tag: "Started",
     pid,
-    stdin: stdin === null || stdin === undefined ? undefined : toSink(stdin),
+    stdin: stdin === null || stdin === undefined ? undefined : toSink(stdin, afterStdin),
     stdout: stdout === null || stdout === undefined ? undefined : toSource(stdout),
     stderr: stderr === null || stderr === undefined ? undefined : toSource(stderr),
     exitCode: Effect.map(notice.until(() => exitCode !== undefined), () => exitCode ?? 0),
