@@ -283,12 +283,16 @@ export const program = (main: (io: ProgramIo) => Effect.Effect<number>): ExecFau
   run: () => (pipes) => Effect.map(main(ioOf(pipes)), (code): End => ({ _tag: "Exited", code }))
 })
 
+// What a pipe holds, and so the most that is written at once.
+const pipeBytes = 64 * 1024
+
 const ioOf = ({ departure, notice, output, stdin }: ExecPipes): ProgramIo => {
   const write = (channel: 1 | 2) => (bytes: Uint8Array | string): Effect.Effect<void> =>
-    Effect.map(notice.until(output.hasRoom), () => {
-      output.offer({ channel, bytes: bytesOf(bytes) })
-      notice.notify()
-    })
+    Effect.forEach(pieces(bytesOf(bytes), pipeBytes), (piece) =>
+      Effect.map(notice.until(output.hasRoom), () => {
+        output.offer({ channel, bytes: piece })
+        notice.notify()
+      }), { discard: true })
   return {
     stdout: write(1),
     stderr: write(2),

@@ -30,6 +30,8 @@ export interface ExecRecord {
   readonly pid?: number | undefined
   /** The exit code of the command, when it has ended. */
   readonly exitCode?: number | undefined
+  /** Whether the server has said how the command ended, or would have under a subprotocol that tells. */
+  readonly hasStatus: boolean
   /** Whether the connection is open. */
   readonly isOpen: boolean
   /** What was done to it, see `Harm`. */
@@ -100,6 +102,7 @@ export const make = (): ExecRecords => {
         ...identity,
         id: `exec-${++next}`,
         starts: 0,
+        hasStatus: false,
         isOpen: true,
         harm: [],
         stdinBytes: 0,

@@ -50,14 +50,13 @@ export const serve = Effect.fnUntraced(function*(
   const { notice, output, stdin } = pipes
   const wire = options.wire(ExecWire.make({ codec, connection, messageBytes: options.messageBytes }))
   const isTranslated = subprotocol === RemoteCommand.v5
-  let hasStatus = false
 
   const leave = (how: "closed" | "lost"): void => pipes.leave(ExecPipes.departureOf(harm, { isTranslated, how }))
 
   const arrive = (kind: Arrival["kind"], bytes: number): Effect.Effect<void> =>
     Effect.map(
       Clock.currentTimeMillis,
-      (at) => entry.arrive({ at, kind, bytes, backlog: output.size(), afterStatus: hasStatus })
+      (at) => entry.arrive({ at, kind, bytes, backlog: output.size(), afterStatus: entry.record.hasStatus })
     )
 
   // The server reads on only when what it has read has found a place, and answers no ping meanwhile.
@@ -144,7 +143,7 @@ export const serve = Effect.fnUntraced(function*(
     const end = output.end()
     const status = end === undefined ? undefined : codec.status(end, call.command)
     if (status !== undefined) yield* wire.status(status)
-    hasStatus = true
+    entry.record.hasStatus = true
     yield* wire.close(1000)
     yield* wire.end
   })

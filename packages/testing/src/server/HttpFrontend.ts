@@ -138,23 +138,28 @@ const listen = <S extends Http.Server>(server: S, host: string): Effect.Effect<S
     server.listen(0, host, () => resume(Effect.succeed(server)))
   })
 
-const serve = Effect.fnUntraced(function*(
-  handler: Handler,
-  message: Http.IncomingMessage,
-  wire: HttpWriter.Wire
-): Effect.fn.Return<void, Cause.Done, Scope.Scope> {
-  // The client that leaves ends its request. An upgraded connection is left to its protocol, which sees the end itself.
-  const unlessClosed = <A>(effect: Effect.Effect<A, never, Scope.Scope>): Effect.Effect<A, Cause.Done, Scope.Scope> =>
-    Effect.raceFirst(effect, Effect.andThen(closed(wire.socket), Cause.done()))
+const serve = Effect.fnUntraced(
+  function*(
+    handler: Handler,
+    message: Http.IncomingMessage,
+    wire: HttpWriter.Wire
+  ): Effect.fn.Return<void, Cause.Done, Scope.Scope> {
+    // The client that leaves ends its request. An upgraded connection is left to its protocol, which sees the end itself.
+    const unless = <A>(
+      end: Effect.Effect<void>,
+      effect: Effect.Effect<A, never, Scope.Scope>
+    ): Effect.Effect<A, Cause.Done, Scope.Scope> => Effect.raceFirst(effect, Effect.andThen(end, Cause.done()))
 
-  const answer = Effect.gen(function*() {
-    const body = yield* readBody(message)
-    return body === undefined ? HttpWriter.tooLarge(bodyLimit) : yield* handler(request(message, body))
-  })
-  const response = yield* unlessClosed(answer)
-  if (response._tag === "Upgrade") return yield* HttpWriter.upgrade(wire, response)
-  yield* unlessClosed(HttpWriter.write(wire, response))
-}, Effect.catchTag("Done", () => Effect.void))
+    const answer = Effect.gen(function*() {
+      const body = yield* readBody(message)
+      return body === undefined ? HttpWriter.tooLarge(bodyLimit) : yield* handler(request(message, body))
+    })
+    const response = yield* unless(wire.head === undefined ? closed(wire.socket) : ended(wire.socket), answer)
+    if (response._tag === "Upgrade") return yield* HttpWriter.upgrade(wire, response)
+    yield* unless(closed(wire.socket), HttpWriter.write(wire, response))
+  },
+  (effect, _handler, _message, { socket }) => Effect.catchTag(effect, "Done", () => Effect.sync(() => socket.destroy()))
+)
 
 const closed = (socket: Socket): Effect.Effect<void> =>
   Effect.callback((resume) => {
@@ -162,6 +167,21 @@ const closed = (socket: Socket): Effect.Effect<void> =>
     if (socket.destroyed) return onClose()
     socket.once("close", onClose)
     return Effect.sync(() => socket.off("close", onClose))
+  })
+
+// Nobody reads a socket that asks for an upgrade while its answer is made, so its end is looked for here. What the
+// client has sent stays where it is.
+const ended = (socket: Socket): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    const onEnd = (): void => resume(Effect.void)
+    const look = (): void => {
+      if (socket.readableLength === 0) socket.read()
+    }
+    if (socket.destroyed) return onEnd()
+    socket.on("readable", look)
+    socket.once("end", onEnd)
+    socket.once("close", onEnd)
+    return Effect.sync(() => socket.off("readable", look).off("end", onEnd).off("close", onEnd))
   })
 
 // The whole body, or nothing when it is larger than the limit. A body that breaks off never ends: its socket closes.

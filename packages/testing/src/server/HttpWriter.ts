@@ -104,6 +104,8 @@ const writeRaw = (wire: Wire, response: RawResponse): Effect.Effect<void> =>
         case "reset":
           return Effect.sync(wire.reset)
         case "hold":
+          // Nobody else reads a socket that asked for an upgrade; its end must be seen.
+          if (wire.head !== undefined) wire.socket.resume()
           return Effect.never
       }
     })

@@ -1,0 +1,144 @@
+/**
+ * The same handlers without sockets, on virtual time.
+ */
+import * as ExitStatus from "@effect-k8s/channels/protocol/ExitStatus"
+import * as RemoteCommand from "@effect-k8s/channels/protocol/RemoteCommand"
+import * as WebSocketFrame from "@effect-k8s/channels/protocol/WebSocketFrame"
+import * as WebSocketHandshake from "@effect-k8s/channels/protocol/WebSocketHandshake"
+import type { Transport } from "@effect-k8s/core/Transport"
+import { isTransportError } from "@effect-k8s/core/TransportError"
+import * as ApiServer from "@effect-k8s/testing/ApiServer"
+import * as InMemory from "@effect-k8s/testing/InMemory"
+import * as ExecFault from "@effect-k8s/testing/pods/ExecFault"
+import * as LocalNode from "@effect-k8s/testing/pods/LocalNode"
+import * as Json from "@effect-k8s/testing/store/Json"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as TestClock from "effect/testing/TestClock"
+import { eventually } from "../support/Eventually.ts"
+
+const origin = "https://memory"
+
+const start = Effect.fnUntraced(function*(options: LocalNode.Options = {}) {
+  const pods = yield* LocalNode.make(options)
+  const server = yield* ApiServer.make({
+    users: [{ name: "admin", groups: ["system:masters"], token: "t" }],
+    node: pods.node
+  })
+  const transport = yield* InMemory.platform(server.handler).transport({ url: new URL(origin) })
+  const row = server.registry.catalogue.find("", "v1", "pods")
+  assert(row !== undefined)
+  yield* server.registry.create(row, "default", {
+    metadata: { name: "p" },
+    spec: { containers: [{ name: "main", image: "busybox" }] }
+  })
+  const get = server.registry.get({ row, namespace: "default", name: "p" })
+  yield* eventually(Effect.orDie(get), (pod) => assert.strictEqual(Json.get(pod, "status", "phase"), "Running"))
+  return { pods, server, transport }
+})
+
+const open = Effect.fnUntraced(
+  function*(transport: Transport["Service"], command: ReadonlyArray<string>, streams = "oe") {
+    const query = new URLSearchParams([
+      ...command.map((word): [string, string] => ["command", word]),
+      ...[["i", "stdin"], ["o", "stdout"], ["e", "stderr"]].flatMap((
+        [letter = "", name = ""]
+      ): Array<[string, string]> => streams.includes(letter) ? [[name, "true"]] : [])
+    ])
+    const request = HttpClientRequest.get(`${origin}/api/v1/namespaces/default/pods/p/exec?${query}`).pipe(
+      HttpClientRequest.bearerToken("t"),
+      HttpClientRequest.setHeaders(WebSocketHandshake.requestHeaders("AAAAAAAAAAAAAAAAAAAAAA==", [RemoteCommand.v5]))
+    )
+    return yield* transport.upgrade(request)
+  }
+)
+
+/** Reads a connection to its end, slowly if asked. */
+const readAll = Effect.fnUntraced(function*(
+  connection: Extract<Effect.Success<ReturnType<typeof open>>, { _tag: "Upgraded" }>["connection"],
+  delayMillis = 0
+) {
+  const decoder = WebSocketFrame.makeDecoder({ role: "client" })
+  const reader = RemoteCommand.makeClientReader()
+  const sizes = new Map<number, number>()
+  let status = ""
+  let close: number | undefined
+  while (true) {
+    const chunks = yield* Effect.orElseSucceed(connection.pull, () => undefined)
+    if (chunks === undefined) return { stdout: sizes.get(1) ?? 0, outcome: ExitStatus.parse(status), close }
+    for (const event of chunks.flatMap((chunk) => decoder.decode(chunk))) {
+      if (event._tag === "Close") close = event.code
+      if (event._tag !== "Data") continue
+      const message = reader.read(event)
+      if (message?._tag !== "Part") continue
+      sizes.set(message.channel, (sizes.get(message.channel) ?? 0) + message.bytes.length)
+      if (message.channel === 3) status += Buffer.from(message.bytes).toString()
+    }
+    if (delayMillis > 0) yield* Effect.sleep(delayMillis)
+  }
+})
+
+const code = (outcome: ExitStatus.Outcome) => (outcome._tag === "Exited" ? outcome.code : outcome._tag)
+
+const output = (size: number, exit: number) =>
+  ExecFault.program(({ stdout }) => Effect.as(stdout(Buffer.alloc(size)), exit))
+
+describe("an exec in memory", () => {
+  it.effect("runs real commands", () =>
+    Effect.gen(function*() {
+      const { transport } = yield* start()
+      const answer = yield* open(transport, ["sh", "-c", "head -c 3000000 /dev/zero; exit 7"])
+      assert(answer._tag === "Upgraded")
+      const { close, outcome, stdout } = yield* readAll(answer.connection)
+      assert.deepStrictEqual([stdout, code(outcome), close], [3_000_000, 7, 1000])
+    }))
+
+  it.effect("is refused in the same words", () =>
+    Effect.gen(function*() {
+      const { transport } = yield* start({ era: "1.28" })
+      const answer = yield* open(transport, ["true"])
+      assert(answer._tag === "Refused")
+      assert.deepStrictEqual([answer.status, answer.body.length, answer.headers["connection"]], [403, 0, "close"])
+    }))
+
+  it.effect("loses its tail when five seconds go by, on the clock of the test", () =>
+    Effect.gen(function*() {
+      const { pods, transport } = yield* start()
+      for (const [seconds, expected] of [[4, [3_000_000, 7]], [6, ["less", 0]]] as const) {
+        yield* pods.inject({}, output(3_000_000, 7))
+        const answer = yield* open(transport, ["true"])
+        assert(answer._tag === "Upgraded")
+        yield* eventually(pods.execs(), (all) => assert.isAbove(all.at(-1)?.outputBytes ?? -1, -1))
+        yield* Effect.promise(() => new Promise((resume) => setTimeout(resume, 50)))
+        yield* TestClock.adjust(`${seconds} seconds`)
+        const { outcome, stdout } = yield* readAll(answer.connection)
+        assert.deepStrictEqual([stdout < 3_000_000 ? "less" : stdout, code(outcome)], [...expected])
+      }
+    }))
+
+  it.effect("starts when its delay is over, on the clock of the test", () =>
+    Effect.gen(function*() {
+      const { pods, transport } = yield* start()
+      yield* pods.inject({}, ExecFault.delayStart("1 hour"))
+      const answer = yield* open(transport, ["true"])
+      assert(answer._tag === "Upgraded")
+      const reading = yield* Effect.forkChild(readAll(answer.connection))
+      yield* Effect.promise(() => new Promise((resume) => setTimeout(resume, 50)))
+      assert.strictEqual(yield* pods.starts(), 0)
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(code((yield* Fiber.join(reading)).outcome), 0)
+      assert.strictEqual(yield* pods.starts(), 1)
+    }))
+
+  it.effect("can be cut and reset by a script", () =>
+    Effect.gen(function*() {
+      const { pods, transport } = yield* start()
+      yield* pods.inject({}, ExecFault.cut(10, "reset"))
+      const answer = yield* open(transport, ["echo", "more than ten bytes"])
+      assert(answer._tag === "Upgraded")
+      const failure = yield* Effect.flip(Effect.forever(answer.connection.pull))
+      assert.isTrue(isTransportError(failure))
+    }))
+})

@@ -1,0 +1,110 @@
+/**
+ * Unmodified kubectl on pods. Versions before 1.30 speak SPDY for exec, which this server does not yet.
+ */
+import * as ExecFault from "@effect-k8s/testing/pods/ExecFault"
+import type * as TestCluster from "@effect-k8s/testing/TestCluster"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { spawn } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { container, start } from "../support/Cluster.ts"
+import { eventually } from "../support/Eventually.ts"
+
+const folder = "/usr/lib/google-cloud-sdk/bin"
+const installed = ["1.30", "1.31", "1.32", "1.33"].map((version) => Path.join(folder, `kubectl.${version}`)).filter((
+  file
+) => Fs.existsSync(file))
+
+interface Output {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+const kubectl = Effect.fnUntraced(function*(file: string, cluster: TestCluster.Service) {
+  const home = yield* Effect.acquireRelease(
+    Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "kubectl-pods-"))),
+    (home) => Effect.sync(() => Fs.rmSync(home, { recursive: true, force: true }))
+  )
+  const kubeconfig = Path.join(home, "kubeconfig")
+  Fs.writeFileSync(kubeconfig, cluster.kubeconfigText(), { mode: 0o600 })
+  return (args: ReadonlyArray<string>, stdin?: string): Effect.Effect<Output> =>
+    Effect.callback((resume) => {
+      const child = spawn(file, args, { env: { PATH: process.env["PATH"], HOME: home, KUBECONFIG: kubeconfig } })
+      let [out, err] = ["", ""]
+      child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()))
+      child.stderr.on("data", (chunk: Buffer) => (err += chunk.toString()))
+      child.on("close", (code) => resume(Effect.succeed({ code, out, err })))
+      child.stdin.end(stdin)
+      return Effect.sync(() => child.kill("SIGKILL"))
+    })
+})
+
+const printing = {
+  containers: [container("main", { command: ["sh", "-c", "echo first; echo second; exec sleep 1000"] })]
+}
+
+describe.skipIf(installed.length === 0)(`kubectl (skipped where there is none of 1.30 to 1.33 in ${folder})`, () => {
+  for (const file of installed) {
+    it.live(
+      `${Path.basename(file)} runs commands in pods, reads their logs, and deletes them`,
+      () =>
+        Effect.gen(function*() {
+          const cluster = yield* start({ tls: true }, printing)
+          const run = yield* kubectl(file, cluster)
+          const get = yield* run(["get", "pods"])
+          assert.match(get.out, /^NAME +READY +STATUS +RESTARTS +AGE\np +1\/1 +Running +0 +/)
+
+          const exec = yield* run(["exec", "p", "--", "sh", "-c", "echo out; echo err >&2; exit 3"])
+          assert.deepStrictEqual(exec, { code: 3, out: "out\n", err: "err\ncommand terminated with exit code 3\n" })
+          const piped = yield* run(["exec", "-i", "p", "--", "wc", "-c"], "x".repeat(3_000_000))
+          assert.deepStrictEqual([piped.code, piped.out.trim()], [0, "3000000"])
+          const absent = yield* run(["exec", "p", "--", "nonexistent"])
+          assert.strictEqual(absent.code, 1)
+          assert.match(absent.err, /exec: "nonexistent": executable file not found in \$PATH: unknown/)
+
+          const logs = yield* run(["logs", "p", "--tail=1"])
+          assert.strictEqual(logs.out, "second\n")
+          const [following] = yield* Effect.all([
+            run(["logs", "-f", "p"]),
+            eventually(cluster.requests.count({ path: /log\?.*follow=true/ }), (count) => assert.strictEqual(count, 1))
+              .pipe(
+                Effect.andThen(run(["delete", "pod", "p", "--grace-period=0", "--force"]))
+              )
+          ], { concurrency: 2 })
+          assert.strictEqual(following.out, "first\nsecond\n")
+          assert.strictEqual((yield* run(["get", "pods"])).err.trim(), "No resources found in default namespace.")
+          assert.deepStrictEqual(yield* cluster.pods.processes, [])
+        }),
+      30_000
+    )
+
+    it.live(
+      `${Path.basename(file)} takes the harm of real servers for success, as it does there`,
+      () =>
+        Effect.gen(function*() {
+          const cluster = yield* start({ tls: true, pods: { backendBufferBytes: 64 << 20 } })
+          const run = yield* kubectl(file, cluster)
+          const cut = yield* run(
+            ["exec", "-i", "p", "--", "sh", "-c", "exec >f; sleep 0.3; cat"],
+            "x".repeat(3_000_000)
+          )
+          assert.strictEqual(cut.code, 0)
+          const stored = yield* run(["exec", "p", "--", "sh", "-c", "wc -c < f"])
+          assert.isBelow(Number(stored.out), 300_000)
+          yield* cluster.pods.inject({}, ExecFault.withoutStatus)
+          const silent = yield* run(["exec", "p", "--", "sh", "-c", "exit 3"])
+          assert.deepStrictEqual([silent.code, silent.err], [0, ""])
+          yield* cluster.pods.inject({}, ExecFault.textMessage)
+          assert.match((yield* run(["exec", "p", "--", "echo", "hi"])).err, /unexpected message type: 1/)
+          yield* cluster.pods.inject({}, ExecFault.closeCode(1001))
+          assert.strictEqual((yield* run(["exec", "p", "--", "true"])).code, 1)
+          yield* cluster.pods.inject({}, ExecFault.fragmentOutput(3))
+          assert.strictEqual((yield* run(["exec", "p", "--", "echo", "fragments"])).out, "fragments\n")
+        }),
+      30_000
+    )
+  }
+})
