@@ -6,6 +6,7 @@ import type { TransportError } from "@effect-k8s/core/TransportError"
 import * as Arr from "effect/Array"
 import * as Bytes from "effect/Bytes"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
@@ -58,12 +59,19 @@ export const make = Effect.fnUntraced(function*(
   const nextMask = makeMasks()
   let scratch: Uint8Array | undefined
 
+  // Only the end of the scope cuts a write short. What was written behind it would pass for the rest of its frame.
+  let broken = false
+  const settle = (exit: Exit.Exit<void, TransportError>): Effect.Effect<unknown> => {
+    if (Exit.isFailure(exit)) broken = true
+    return lock.release(1)
+  }
+
   // The write itself runs in the connection's scope: the caller may be interrupted while a frame is half way out, and
-  // the memory of the frame must stay until it is out.
+  // the memory of the frame must stay until it is out. It starts at once, or the end of the scope could come first.
   const exclusively = (write: Effect.Effect<void, TransportError>): Effect.Effect<void, TransportError> =>
     Effect.uninterruptibleMask((restore) =>
       restore(lock.take(1)).pipe(
-        Effect.andThen(Effect.forkIn(Effect.ensuring(write, lock.release(1)), scope)),
+        Effect.andThen(Effect.forkIn(Effect.onExit(write, settle), scope, { startImmediately: true })),
         Effect.flatMap((fiber) => restore(Fiber.join(fiber)))
       )
     )
@@ -125,7 +133,11 @@ export const make = Effect.fnUntraced(function*(
   const close: Effect.Effect<void> = Effect.suspend(() => {
     if (closed) return Effect.void
     closed = true
-    return Effect.ignore(lock.withPermit(Effect.suspend(() => duplex.write([Frame.encodeClose(1000, "", nextMask())]))))
+    return Effect.ignore(
+      lock.withPermit(
+        Effect.suspend(() => broken ? Effect.void : duplex.write([Frame.encodeClose(1000, "", nextMask())]))
+      )
+    )
   })
 
   let ping: Uint8Array | undefined
