@@ -25,7 +25,8 @@ const httpClient = Effect.fnUntraced(function*(endpoint: Endpoint) {
  * A transport to an endpoint. Requests, streams and upgrades have connections of their own, made when first needed; the
  * scope destroys them.
  *
- * Fails with `UnsupportedOption` for a SOCKS5 proxy, and for a proxy together with a dialler.
+ * Fails with `UnsupportedOption` for a SOCKS5 proxy, and for a proxy together with a dialler; with `TlsFailed` when a
+ * certificate or key cannot be used.
  */
 export const transport = Effect.fnUntraced(function*(
   endpoint: Endpoint
@@ -48,6 +49,7 @@ export const transport = Effect.fnUntraced(function*(
       })
     })
   }
+  yield* Dispatcher.checkTls(endpoint)
   const classifier = classify(endpoint)
   const upgrades = Dispatcher.withRepeatedHeaders(yield* Dispatcher.make(endpoint, { allowH2: false }))
   return Transport.of({

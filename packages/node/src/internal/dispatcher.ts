@@ -1,12 +1,14 @@
 /**
  * undici dispatchers for an endpoint: TLS, proxy and dialler as the endpoint says.
  */
-import type { Endpoint } from "@effect-k8s/core/Endpoint"
+import { address, type Endpoint } from "@effect-k8s/core/Endpoint"
+import { TlsFailed, TransportError } from "@effect-k8s/core/TransportError"
 import type * as Undici from "@effect/platform-node/Undici"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Net from "node:net"
+import * as Tls from "node:tls"
 import { SocketStream } from "./socketStream.ts"
 
 type Connector = Undici.buildConnector.connector
@@ -31,6 +33,16 @@ const tlsOptions = (endpoint: Endpoint) => ({
   ...(endpoint.tls?.serverName === undefined ? {} : { servername: endpoint.tls.serverName }),
   ...(endpoint.tls?.insecureSkipVerify === true ? { rejectUnauthorized: false } : {})
 })
+
+/**
+ * Fails when TLS cannot use the certificates or the key. Node finds that out when it connects, and throws where nobody
+ * catches.
+ */
+export const checkTls = (endpoint: Endpoint): Effect.Effect<void, TransportError> =>
+  endpoint.tls === undefined ? Effect.void : Effect.try({
+    try: () => void Tls.createSecureContext(tlsOptions(endpoint)),
+    catch: (cause) => new TransportError({ reason: new TlsFailed({ address: address(endpoint), cause }) })
+  })
 
 // With `httpSocket`, undici's connector runs TLS over the stream we give it.
 const dialConnector = (
