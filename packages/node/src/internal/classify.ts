@@ -33,6 +33,7 @@ const isCertificate = (code: string): boolean =>
   certificate.has(code) || code.startsWith("CERT_") || code.startsWith("UNABLE_TO_")
 
 interface Chain {
+  readonly name: string
   readonly code: string
   readonly message: string
   readonly status: number | undefined
@@ -44,6 +45,7 @@ const chain = (cause: unknown): ReadonlyArray<Chain> => {
   for (let error = cause; error instanceof Error && links.length < 8; error = error.cause) {
     const { code, statusCode } = error as { readonly code?: unknown; readonly statusCode?: unknown }
     links.push({
+      name: error.name,
       code: typeof code === "string" ? code : "",
       message: error.message,
       status: typeof statusCode === "number" ? statusCode : undefined
@@ -78,7 +80,10 @@ const reason = (endpoint: Endpoint.Endpoint, cause: unknown): TransportError.Tra
     if (link.code.startsWith("ERR_SSL_") || link.code === "EPROTO" || link.code.startsWith("ERR_TLS_")) {
       return new TransportError.TlsFailed({ address, cause })
     }
-    if (link.code.startsWith("HPE_")) return new TransportError.NotHttp({ address, cause })
+    // undici leaves the code off for bytes that do not even begin like HTTP.
+    if (link.name === "HTTPParserError" || link.code.startsWith("HPE_")) {
+      return new TransportError.NotHttp({ address, cause })
+    }
   }
   return new TransportError.ConnectionLost({ address, cause })
 }
