@@ -170,7 +170,7 @@ export const make = Effect.fnUntraced(function*(
       const response = result.success
       if (response.status >= 200 && response.status < 300) return response
 
-      const retryAfterMillis = yield* retryAfter(response.headers)
+      const waitMillis = yield* retryAfterMillis(response.headers)
       const body = yield* readErrorBody(response)
       if (response.status === 401 && !renewed && (yield* credentials.invalidate)) {
         renewed = true
@@ -179,12 +179,12 @@ export const make = Effect.fnUntraced(function*(
       const delay = Retry.delayMillis(attempt, request.method, {
         _tag: "Answered",
         code: response.status,
-        retryAfterMillis
+        retryAfterMillis: waitMillis
       })
       if (delay === undefined) {
         return yield* fail(
           request.info,
-          KubeError.reasonFromAnswer({ code: response.status, body, retryAfterMillis })
+          KubeError.reasonFromAnswer({ code: response.status, body, retryAfterMillis: waitMillis })
         )
       }
       yield* Effect.sleep(delay)
@@ -264,7 +264,8 @@ export const make = Effect.fnUntraced(function*(
 const isConnectionLost = (error: KubeError.KubeError): boolean =>
   error.reason._tag === "Transport" && error.reason.error.reason._tag === "ConnectionLost"
 
-const retryAfter = (headers: Headers.Headers): Effect.Effect<number | undefined> => {
+/** Milliseconds that the `Retry-After` header of an answer asks to wait, if it is there and can be read. */
+export const retryAfterMillis = (headers: Headers.Headers): Effect.Effect<number | undefined> => {
   const value = headers["retry-after"]
   if (value === undefined) return Effect.undefined
   const parsed = Headers.parseRetryAfter(value)

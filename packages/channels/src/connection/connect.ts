@@ -2,7 +2,7 @@
  * Opens a connection for a command: offers protocols in the order that `Negotiation` says, and turns a refusal into the
  * error it stands for.
  */
-import type { KubeClient, KubeRequest } from "@effect-k8s/core/KubeClient"
+import * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as KubeError from "@effect-k8s/core/KubeError"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -50,8 +50,8 @@ const hint = (code: number): string | undefined => {
  * started it.
  */
 export const connect = Effect.fnUntraced(function*(
-  client: KubeClient["Service"],
-  request: KubeRequest,
+  client: KubeClient.KubeClient["Service"],
+  request: KubeClient.KubeRequest,
   intent: Negotiation.Intent,
   settings: {
     readonly protocols: Negotiation.Offer | undefined
@@ -66,7 +66,8 @@ export const connect = Effect.fnUntraced(function*(
     const answer = yield* WebSocketUpgrade.open(client, request, offer, settings.handshakeTimeout)
     if (answer._tag === "Opened") return answer.connection
     const body = decoder.decode(answer.body)
-    const reason = KubeError.reasonFromAnswer({ code: answer.status, body })
+    const retryAfterMillis = yield* KubeClient.retryAfterMillis(answer.headers)
+    const reason = KubeError.reasonFromAnswer({ code: answer.status, body, retryAfterMillis })
     attempts.push({ protocol: `websocket ${offer.join(", ")}`, code: answer.status, body: excerpt(body) })
     const step = Negotiation.next(intent, { offer, code: answer.status, emptyBody: answer.body.length === 0 })
     switch (step._tag) {
