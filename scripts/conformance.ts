@@ -1,6 +1,7 @@
 /**
  * `pnpm conformance [--runtime node|deno] [--kubeconfig FILE] [--filter TEXT] [--json FILE]`: runs the table against a
- * fresh TestCluster, or against the cluster of a kubeconfig, in a namespace of its own that is deleted at the end.
+ * fresh TestCluster, or against the cluster of a kubeconfig, in a namespace of its own that is deleted at the end. A
+ * filter is a list of ids, and of texts in the names, with commas: `E1,V2,terminal`.
  */
 import * as Credentials from "@effect-k8s/core/Credentials"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
@@ -34,8 +35,10 @@ const colour = process.stdout.isTTY
 const paint = (code: number, text: string): string => colour ? `\x1b[${code}m${text}\x1b[0m` : text
 const marks = { passed: paint(32, "ok  "), failed: paint(31, "FAIL"), skipped: paint(33, "skip") }
 
+const filters = values.filter?.toLowerCase().split(",")
+
 const matches = ({ id, name }: { readonly id: string; readonly name: string }): boolean =>
-  values.filter === undefined || `${id} ${name}`.toLowerCase().includes(values.filter.toLowerCase())
+  filters === undefined || filters.some((text) => id.toLowerCase() === text || name.toLowerCase().includes(text))
 
 const report = (result: Runner.Result): Effect.Effect<void> =>
   Effect.sync(() => {

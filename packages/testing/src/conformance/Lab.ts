@@ -3,6 +3,7 @@
  */
 import type * as Target from "@effect-k8s/channels/Target"
 import type { Pod } from "@effect-k8s/core/apis/core/v1"
+import type * as Credentials from "@effect-k8s/core/Credentials"
 import type { Endpoint } from "@effect-k8s/core/Endpoint"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -40,6 +41,8 @@ export class Lab extends Context.Service<Lab, {
   readonly path: Path
   /** The endpoint, with the dialler of the path. */
   readonly endpoint: Endpoint
+  /** The administrator's. */
+  readonly credentials: Credentials.Credentials["Service"]
   /** The tunnel, to be dropped or silenced. */
   readonly tunnel: Tunnel
   readonly namespace: string

@@ -15,9 +15,9 @@ export type Counts = Readonly<Record<string, number>>
 /** Counts what is open in this process, besides fibers, and where it can be known in the cluster. */
 export type Probe = Effect.Effect<Counts>
 
-// The supervisor gives a cancelled command two seconds between SIGTERM and SIGKILL.
 const interval = "20 millis"
-const polls = 300
+// The supervisor gives a cancelled command two seconds between SIGTERM and SIGKILL.
+const defaultPolls = 300
 
 const counted = new Set(["TCPSocketWrap", "TLSWrap", "PipeWrap", "ProcessWrap", "TCPServerWrap"])
 
@@ -56,12 +56,19 @@ const difference = (before: Counts, after: Counts): string =>
     .map((name) => `${(after[name] ?? 0) - (before[name] ?? 0)} ${name}`)
     .join(", ")
 
+/** How long to wait. */
+export interface Options {
+  /** How often to look, 20 ms apart, before what is left counts as left behind; 300 unless told. */
+  readonly polls?: number | undefined
+}
+
 /**
  * Runs a scoped effect, and fails if something of it is left after its scope has ended. A failure of its own comes first.
  */
 export const checked = Effect.fnUntraced(function*<A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  probe: Probe
+  probe: Probe,
+  { polls = defaultPolls }: Options = {}
 ): Effect.fn.Return<A, E | Unmet, Exclude<R, Scope.Scope>> {
   const fibers = fiberCounter()
   const before = yield* probe

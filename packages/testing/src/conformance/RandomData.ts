@@ -47,6 +47,12 @@ export const make = (seed: number, size: number, chunkSize = 64 * 1024): RandomD
   }
 }
 
+/** `size` bytes from a seed, at once. */
+export const bytes = (seed: number, size: number): Uint8Array => {
+  const [chunk = new Uint8Array(0)] = chunks(seed, size, Math.ceil(size / 4) * 4)
+  return chunk
+}
+
 /** Reads a stream to its end; SHA-256 in hexadecimal digits. */
 export const hash = <E, R>(stream: Stream.Stream<Uint8Array, E, R>): Effect.Effect<string, E, R> =>
   Effect.suspend(() => {

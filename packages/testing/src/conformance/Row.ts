@@ -9,7 +9,7 @@ import type * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type * as Scope from "effect/Scope"
-import type * as Lab from "./Lab.ts"
+import * as Lab from "./Lab.ts"
 
 /** What a row's program may use. */
 export type Environment =
@@ -27,10 +27,8 @@ export interface Row {
   readonly id: string
   /** The requirement. */
   readonly name: string
-  /** Why a real cluster cannot be made to show it; such a row runs on TestCluster only. */
-  readonly scripted: string | undefined
-  /** It writes stdin to its end, which servers before 1.30 cannot be told over WebSocket. */
-  readonly halfClose: boolean
+  /** Why it says nothing about a server; nothing for the servers that it is for. */
+  readonly inapplicable: (server: Lab.Server) => string | undefined
   /** The paths it runs on: both unless the path makes no difference. */
   readonly paths: ReadonlyArray<Lab.Path>
   readonly run: Effect.Effect<void, unknown, Environment>
@@ -38,9 +36,14 @@ export interface Row {
 
 /** Options of a row. */
 export interface Options {
+  /** Why a real cluster cannot be made to show it; such a row runs on TestCluster only. */
   readonly scripted?: string | undefined
+  /** It writes stdin to its end, which servers before 1.30 cannot be told over WebSocket. */
   readonly halfClose?: boolean | undefined
+  /** Both unless told. */
   readonly paths?: ReadonlyArray<Lab.Path> | undefined
+  /** What makes it say nothing about some servers, besides the above. */
+  readonly inapplicable?: ((server: Lab.Server) => string | undefined) | undefined
 }
 
 /** A row that runs everywhere, or, `scripted`, on TestCluster only. */
@@ -52,11 +55,19 @@ export const row = (
 ): Row => ({
   id,
   name,
-  scripted: options.scripted,
-  halfClose: options.halfClose === true,
   paths: options.paths ?? ["direct", "tunnel"],
+  inapplicable: (server) => inapplicable(options, server),
   run: Effect.isEffect(run) ? run : Effect.gen(run)
 })
+
+const inapplicable = (options: Options, server: Lab.Server): string | undefined => {
+  const reason = options.inapplicable?.(server)
+  if (reason !== undefined || server._tag === "TestCluster") return reason
+  if (options.scripted !== undefined) return options.scripted
+  return options.halfClose === true && Lab.minorVersion(server) < 30
+    ? `Kubernetes ${server.version} cannot be told the end of stdin over WebSocket; H1 shows that this is refused`
+    : undefined
+}
 
 /** A requirement that was not met. */
 export class Unmet extends Data.TaggedError("Unmet")<{ readonly message: string }> {}
@@ -71,3 +82,16 @@ export const same = <A>(actual: A, expected: A, what: string): Effect.Effect<voi
     JSON.stringify(actual) === JSON.stringify(expected),
     `${what}: expected ${JSON.stringify(expected)}, got ${JSON.stringify(actual)}`
   )
+
+/** The tag of the reason that an effect fails with, or what it gives. */
+export const reasonOf = <
+  A,
+  E extends { readonly _tag: string; readonly reason?: { readonly _tag: string } | undefined },
+  R
+>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<string, never, R> =>
+  Effect.match(effect, {
+    onSuccess: (value) => `success: ${JSON.stringify(value)}`,
+    onFailure: (error) => error.reason?._tag ?? error._tag
+  })

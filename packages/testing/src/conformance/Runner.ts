@@ -108,7 +108,7 @@ const runRow = Effect.fnUntraced(function*(
   path: Lab.Path
 ): Effect.fn.Return<Result, never, Services> {
   const common = { id: row.id, name: row.name, path }
-  const reason = inapplicable(row, options.server)
+  const reason = row.inapplicable(options.server)
   if (reason !== undefined) return { ...common, outcome: "skipped", message: reason, durationMillis: 0 }
   const began = yield* Clock.currentTimeMillis
   const dialled = tunnel.dials()
@@ -122,6 +122,7 @@ const runRow = Effect.fnUntraced(function*(
     server: options.server,
     path,
     endpoint,
+    credentials: options.credentials,
     tunnel,
     namespace: options.namespace,
     pod: podOf,
@@ -145,15 +146,6 @@ const runRow = Effect.fnUntraced(function*(
     ? { ...common, outcome: "passed", message: undefined, durationMillis }
     : { ...common, outcome: "failed", message: describe(exit.cause), durationMillis }
 })
-
-/** Why a row says nothing about a server. */
-const inapplicable = (row: Row, server: Lab.Server): string | undefined => {
-  if (server._tag === "TestCluster") return undefined
-  if (row.scripted !== undefined) return row.scripted
-  return row.halfClose && Lab.minorVersion(server) < 30
-    ? `Kubernetes ${server.version} cannot be told the end of stdin over WebSocket; H1 shows that this is refused`
-    : undefined
-}
 
 const victim = (
   { client, namespace }: Options,

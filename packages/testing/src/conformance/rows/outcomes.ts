@@ -11,18 +11,9 @@ import * as Stream from "effect/Stream"
 import { Lab } from "../Lab.ts"
 import * as RandomData from "../RandomData.ts"
 import * as Remote from "../Remote.ts"
-import { check, type Row, row, same } from "../Row.ts"
+import { check, reasonOf, type Row, row, same } from "../Row.ts"
 
 const MiB = 1024 * 1024
-
-/** The tag of the reason that an effect fails with. */
-const reasonOf = <A, E extends { readonly _tag: string; readonly reason?: { readonly _tag: string } | undefined }, R>(
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<string, never, R> =>
-  Effect.match(effect, {
-    onSuccess: (value) => `success: ${JSON.stringify(value)}`,
-    onFailure: (error) => error.reason?._tag ?? error._tag
-  })
 
 /** 16 MiB and exit code 7, read in a way that makes real servers cut it short. */
 const completeWhenReadBy = (

@@ -1,0 +1,141 @@
+/**
+ * Servers that do not open a channel: each refusal is a typed reason with the server's words, and starts nothing.
+ */
+import * as Exec from "@effect-k8s/channels/Exec"
+import type { ExecOptions } from "@effect-k8s/channels/ExecOptions"
+import * as Credentials from "@effect-k8s/core/Credentials"
+import * as KubeClient from "@effect-k8s/core/KubeClient"
+import type * as KubeError from "@effect-k8s/core/KubeError"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as ExecFault from "../../pods/ExecFault.ts"
+import * as Respond from "../../server/Respond.ts"
+import * as Failure from "../../store/Failure.ts"
+import * as Clients from "../Clients.ts"
+import { Lab } from "../Lab.ts"
+import * as Remote from "../Remote.ts"
+import { check, reasonOf, type Row, row, same } from "../Row.ts"
+import * as Scripted from "../Scripted.ts"
+
+const scripted = "a real server cannot be made to refuse like this"
+
+/** Fails unless a command is refused with this error, and was not started. */
+const refused = Effect.fnUntraced(function*(
+  fault: ExecFault.ExecFault,
+  options: ExecOptions,
+  expected: { readonly reason: string; readonly words: ReadonlyArray<string>; readonly requests?: number | undefined }
+) {
+  const { target } = yield* Lab
+  const cluster = yield* Scripted.cluster
+  const marker = Remote.makeMarker()
+  const injected = yield* Scripted.fault(marker, fault)
+  const error = yield* Effect.flip(Effect.scoped(Exec.on(target(), options)(["echo", marker])))
+  yield* same(reasonText(error), expected.reason, "reason")
+  for (const word of ["exec pods/exec", cluster.url.host, target().pod, ...expected.words]) {
+    yield* check(error.message.includes(word), `"${word}" is not in the message: ${error.message}`)
+  }
+  yield* same(yield* injected.hits, expected.requests ?? 1, `requests for ${expected.reason}`)
+  yield* same(yield* cluster.pods.starts(Scripted.withWord(marker)), 0, "commands started")
+  return error
+})
+
+const reasonText = ({ reason }: KubeError.KubeError): string =>
+  reason._tag === "Transport" ? `Transport: ${reason.error.reason._tag}` : reason._tag
+
+/** A refusal with a Status. */
+const status = (code: number, reason: string, message: string): ExecFault.ExecFault =>
+  ExecFault.respond(Respond.failure(new Failure.Failure({ status: { code, reason, message } })))
+
+const tryAgain = ExecFault.respond(Respond.failure(Failure.tooManyRequests("slow down", 3)))
+
+const refusals: ReadonlyArray<readonly [fault: ExecFault.ExecFault, reason: string, words: ReadonlyArray<string>]> = [
+  [ExecFault.refuse(500), "UpgradeRefused", ["HTTP 500"]],
+  [ExecFault.refuseSubprotocol, "UpgradeRefused", ["HTTP 403", "v5.channel.k8s.io, v4.channel.k8s.io", "protocols"]],
+  [ExecFault.refuse(403, "blocked by policy 7"), "UpgradeRefused", ["HTTP 403", "blocked by policy 7"]],
+  [status(403, "Forbidden", "pods \"x\" is forbidden: no"), "Forbidden", ["pods \"x\" is forbidden: no", "role"]],
+  [ExecFault.refuse(400, "you must specify at least 1 of stdin"), "UpgradeRefused", ["you must specify", "proxy"]],
+  [status(400, "BadRequest", "pod x does not have a host assigned"), "BadRequest", ["a host assigned"]],
+  [status(400, "BadRequest", "container c is not valid for pod x"), "ContainerNotFound", ["no container \"c\""]],
+  [
+    status(400, "BadRequest", "a container name must be specified for pod x, choose one of: [a b]"),
+    "ContainerNotFound",
+    ["needs a container name", "a, b"]
+  ],
+  [status(401, "Unauthorized", "Unauthorized"), "Unauthorized", ["credentials"]],
+  [ExecFault.refuse(401, "who are you"), "Unauthorized", ["who are you"]],
+  [status(404, "NotFound", "pods \"x\" not found"), "NotFound", ["pods \"x\" not found", "namespace"]],
+  [ExecFault.refuse(404, "404 page not found"), "UpgradeRefused", ["HTTP 404", "page not found"]],
+  [status(409, "Conflict", "pod x is being deleted"), "Conflict", ["being deleted"]],
+  [ExecFault.refuse(426, "Upgrade Required"), "UpgradeRefused", ["HTTP 426", "Upgrade header"]],
+  [ExecFault.refuse(501, "not here"), "UpgradeRefused", ["HTTP 501", "not here"]],
+  [status(500, "InternalError", "error dialing backend: EOF"), "ServerFailure", ["error dialing backend: EOF"]],
+  [ExecFault.refuse(502, "Bad Gateway"), "UpgradeRefused", ["HTTP 502", "may have been started"]],
+  [ExecFault.refuse(503, "no backend"), "UpgradeRefused", ["HTTP 503", "may have been started"]],
+  [ExecFault.refuse(504), "UpgradeRefused", ["HTTP 504", "may have been started"]],
+  [status(504, "Timeout", "request did not complete"), "Timeout", ["did not complete"]],
+  [ExecFault.refuse(200, "<html>It works!</html>"), "UpgradeRefused", ["HTTP 200", "It works!"]],
+  [ExecFault.refuse(302, "", { Location: "https://login.example/" }), "UpgradeRefused", ["HTTP 302"]],
+  [ExecFault.garbledAnswer, "Transport: NotHttp", ["did not answer with HTTP"]],
+  [ExecFault.closeBeforeAnswer, "Transport: ConnectionLost", ["was lost"]],
+  [ExecFault.raw("", "reset"), "Transport: ConnectionLost", ["was lost"]]
+]
+
+const wrongAnswers: ReadonlyArray<readonly [fault: ExecFault.ExecFault, word: string]> = [
+  [ExecFault.wrongAccept, "Sec-WebSocket-Accept"],
+  [ExecFault.headers({ "Sec-WebSocket-Accept": undefined }), "Sec-WebSocket-Accept"],
+  [ExecFault.wrongSubprotocol("v3.channel.k8s.io"), "v3.channel.k8s.io"],
+  [ExecFault.headers({ "Sec-WebSocket-Protocol": undefined }), "subprotocols"],
+  [ExecFault.headers({ "Sec-WebSocket-Extensions": "permessage-deflate" }), "permessage-deflate"]
+]
+
+/** The rows, in the order of the list of cases. */
+export const rows: ReadonlyArray<Row> = [
+  row("E9", "a server that speaks none of the protocols offered is told apart, with all that was offered", function*() {
+    const none: ReadonlyArray<string> = []
+    yield* refused(ExecFault.refuseSubprotocol, {}, { reason: "UpgradeRefused", words: none })
+    const both = yield* refused(ExecFault.refuseSubprotocol, { supervise: "never" }, {
+      reason: "UpgradeRefused",
+      words: ["v4.channel.k8s.io: HTTP 403; websocket v5.channel.k8s.io: HTTP 403"],
+      requests: 2
+    })
+    yield* same(both.reason._tag === "UpgradeRefused" ? both.reason.attempts.length : 0, 2, "attempts told")
+    yield* refused(ExecFault.refuseSubprotocol, { stdin: "pipe" }, { reason: "HalfCloseUnsupported", words: ["v5"] })
+  }, { paths: ["direct"], scripted }),
+  row("E9", "an upgrade that is none, by its headers, is refused by us, and says which header", function*() {
+    const { target } = yield* Lab
+    for (const [fault, word] of wrongAnswers) {
+      const marker = Remote.makeMarker()
+      const injected = yield* Scripted.fault(marker, fault)
+      const error = yield* Effect.flip(Effect.scoped(Exec.on(target())(["echo", marker])))
+      yield* same(error.reason._tag, "UpgradeRefused", word)
+      yield* check(error.message.includes(word), `"${word}" is not in the message: ${error.message}`)
+      yield* same(yield* injected.hits, 1, "requests")
+    }
+  }, { paths: ["direct"], scripted }),
+  row("E14", "TLS material that cannot be used fails before anything is dialled", function*() {
+    const lab = yield* Lab
+    const clientCertificate = { cert: "no certificate", key: Redacted.make("no key") }
+    const client = yield* Clients.make({ credentials: Credentials.make({ clientCertificate }) })
+    const reason = yield* reasonOf(
+      Effect.scoped(Effect.provideService(Exec.on(lab.target())(["true"]), KubeClient.KubeClient, client))
+    )
+    yield* same(reason, "Transport", "reason")
+    yield* same(lab.dials(), 0, "dials")
+  }, { paths: ["tunnel"] }),
+  row("E29", "each refusal is a reason of its own, in the server's words, and starts nothing", function*() {
+    for (const [fault, reason, words] of refusals) yield* refused(fault, {}, { reason, words })
+  }, { paths: ["direct"], scripted }),
+  row("E29", "a refusal that asks to come back later says when", function*() {
+    const { reason } = yield* refused(tryAgain, {}, { reason: "TooManyRequests", words: ["slow down", "3000 ms"] })
+    yield* same(reason._tag === "TooManyRequests" ? reason.retryAfterMillis : undefined, 3000, "delay")
+    const text = ExecFault.refuse(429, "too fast", { "Retry-After": "2" })
+    yield* refused(text, {}, { reason: "TooManyRequests", words: ["too fast", "2000 ms"] })
+  }, { paths: ["direct"], scripted }),
+  row("E29", "of a long refusal an excerpt is kept", function*() {
+    const error = yield* refused(ExecFault.refuse(500, "x".repeat(1_000_000)), {}, {
+      reason: "UpgradeRefused",
+      words: ["xxx..."]
+    })
+    yield* check(error.message.length < 1000, `the message has ${error.message.length} characters`)
+  }, { paths: ["direct"], scripted })
+]
