@@ -242,7 +242,7 @@ export const make = (options: Options): Container => {
           message:
             `back-off ${millis}ms restarting failed container=${spec.name} pod=${pod}_${namespace}(${options.uid})`
         })
-        yield* Effect.raceFirst(Effect.sleep(millis), notice.until(options.isStopping))
+        yield* Effect.timeoutOption(notice.until(options.isStopping), millis)
         if (options.isStopping()) return
       }
       restarts++

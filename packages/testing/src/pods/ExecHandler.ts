@@ -8,9 +8,8 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { createHash } from "node:crypto"
 import { STATUS_CODES } from "node:http"
-import type { ServerResponse, UpgradeResponse } from "../server/Exchange.ts"
+import type { ServerRequest, ServerResponse, UpgradeResponse } from "../server/Exchange.ts"
 import * as Resources from "../server/Resources.ts"
-import * as Respond from "../server/Respond.ts"
 import type { SubresourceContext, SubresourceHandler } from "../server/Subresources.ts"
 import * as Failure from "../store/Failure.ts"
 import type { StoredObject } from "../store/KubeObject.ts"
@@ -93,19 +92,19 @@ const upgrade = (
     )
   }
   const opening = WebSocketHandshake.parseRequest(request)
-  const offered = opening._tag === "Opening" ? opening.subprotocols : []
+  const offered = opening._tag === "Opening" ? opening.subprotocols : offeredBy(request)
   const isTranslated = translator !== "none" && offered.includes(RemoteCommand.v5)
   const running = options.find(exec.pod)?.container(exec.identity.container)?.running()
   const refusal = ExecCall.checkByKubelet(exec.call, exec.identity.container, running !== undefined)
   // The API server's translator has answered before it asks the kubelet.
   const isEarly = isTranslated && translator === "api-server"
-  if (refusal !== undefined && !isEarly) return Effect.succeed(Respond.text(refusal.status, refusal.text))
-  if (opening._tag === "Refusal") return Effect.succeed(refuse(opening))
+  if (refusal !== undefined && !isEarly) return Effect.succeed(byKubelet(refusal))
+  if (opening._tag === "Refusal") return Effect.succeed(refuse(opening, isEarly))
   const subprotocol = WebSocketHandshake.chooseSubprotocol(
     offered,
     isTranslated ? [RemoteCommand.v5] : ExecCodec.ofRuntime
   )
-  if (subprotocol === undefined) return Effect.succeed(raw(403, {}, ""))
+  if (subprotocol === undefined) return Effect.succeed(raw(403, { Connection: "close" }, ""))
 
   const { call, fault, identity } = exec
   const entry = options.records.open({ ...identity, user: user.name, subprotocol })
@@ -168,14 +167,35 @@ const upgrade = (
 
 const accept = (key: string): string => createHash("sha1").update(WebSocketHandshake.acceptInput(key)).digest("base64")
 
+const offeredBy = ({ headers }: ServerRequest): ReadonlyArray<string> =>
+  (headers.get("sec-websocket-protocol")?.[0] ?? "").split(",").map((name) => name.trim())
+
+const byKubelet = ({ status, text }: ExecCall.KubeletRefusal): ServerResponse => ({
+  _tag: "Body",
+  status,
+  headers: { "Content-Type": "text/plain; charset=utf-8" },
+  body: text
+})
+
 // Go's WebSocket server writes its refusals by hand: no length, no date, and the connection ends.
 const raw = (status: number, headers: Readonly<Record<string, string>>, body: string): ServerResponse => {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\nConnection: close\r\n${lines.join("")}\r\n`
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}\r\n`
   return { _tag: "Raw", bytes: new TextEncoder().encode(head + body), end: "fin" }
 }
 
-const refuse = ({ body, headers, status }: WebSocketHandshake.Refusal): ServerResponse =>
-  headers["sec-websocket-version"] === undefined
-    ? raw(status, {}, body)
-    : raw(status, { "Sec-Websocket-Version": "13" }, "missing or bad WebSocket Version")
+// A proxy on the way, which there is unless the API server itself answers, says that the connection ends, and writes
+// names its own way.
+const refuse = (
+  { body, headers, status }: WebSocketHandshake.Refusal,
+  isDirect: boolean
+): ServerResponse => {
+  const close: Readonly<Record<string, string>> = isDirect ? {} : { Connection: "close" }
+  return headers["sec-websocket-version"] === undefined
+    ? raw(status, close, body)
+    : raw(
+      status,
+      { ...close, [isDirect ? "Sec-WebSocket-Version" : "Sec-Websocket-Version"]: "13" },
+      "missing or bad WebSocket Version"
+    )
+}

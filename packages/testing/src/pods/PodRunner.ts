@@ -123,9 +123,9 @@ export const make = (initial: StoredObject, options: Options): PodRunner => {
   const awaitStop: Effect.Effect<void> = Effect.suspend(() => {
     const grace = graceMillis()
     const isShorter = (): boolean => graceMillis() < grace
-    return Effect.raceFirst(
-      Effect.as(Effect.sleep(grace), false),
-      Effect.map(notice.until(() => isGone || hasStopped() || isShorter()), () => !isGone && !hasStopped())
+    return notice.until(() => isGone || hasStopped() || isShorter()).pipe(
+      Effect.map(() => !isGone && !hasStopped()),
+      Effect.timeoutOrElse({ duration: grace, orElse: () => Effect.succeed(false) })
     )
   }).pipe(Effect.flatMap((isShorter) => (isShorter ? awaitStop : Effect.void)))
 

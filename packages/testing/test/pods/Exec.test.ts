@@ -428,12 +428,15 @@ describe("before the 101", () => {
   it.live("a handshake that is none is refused as Go's server does", () =>
     Effect.gen(function*() {
       const cluster = yield* start()
-      const posted = yield* ExecClient.run(cluster, ["true"], { method: "POST" })
+      const direct = yield* ExecClient.run(cluster, ["true"], { method: "POST" })
+      assert.strictEqual(direct.head + direct.body(), "HTTP/1.1 405 Method Not Allowed\r\n\r\nbad method")
+      const posted = yield* ExecClient.run(cluster, ["true"], { method: "POST", protocols: v4 })
       assert.strictEqual(
         posted.head + posted.body(),
         "HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\n\r\nbad method"
       )
       const old = yield* ExecClient.run(cluster, ["true"], {
+        protocols: v4,
         headers: {
           "Connection": "Upgrade",
           "Upgrade": "websocket",

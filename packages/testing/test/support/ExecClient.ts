@@ -155,10 +155,14 @@ export const open = Effect.fnUntraced(function*(
     frame({ opcode: WebSocketFrame.Opcode.Binary, prefix: channel, payload: bytes })
   const channel = (channel: number): Buffer => Buffer.concat(channels.get(channel) ?? [])
   const drained = Effect.callback<void>((resume) => {
-    const done = (): void => resume(Effect.void)
-    socket.once("drain", done)
-    socket.once("close", done)
-    return Effect.sync(() => socket.off("drain", done).off("close", done))
+    const forget = () => socket.off("drain", done).off("close", done)
+    const done = (): void => {
+      forget()
+      resume(Effect.void)
+    }
+    socket.on("drain", done)
+    socket.on("close", done)
+    return Effect.sync(forget)
   })
   return {
     head,
