@@ -19,10 +19,11 @@ interface Manifest {
 
 /** Compiles, and puts the packages beside the programs, where these find them before the workspace's sources. */
 export const stage = (packages: ReadonlyArray<string>): void => {
-  execFileSync("pnpm", ["exec", "tsc", "-b", "benchmarks/tsconfig.clients.json"], {
-    cwd: join(root, ".."),
-    stdio: ["ignore", "inherit", "inherit"]
-  })
+  execFileSync(
+    process.execPath,
+    [join(root, "../node_modules/typescript/bin/tsc"), "-b", join(root, "tsconfig.clients.json")],
+    { stdio: ["ignore", "inherit", "inherit"] }
+  )
   for (const name of packages) {
     const source = join(root, "../packages", name)
     const target = join(built, "node_modules/@effect-k8s", name)
