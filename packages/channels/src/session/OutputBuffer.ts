@@ -45,19 +45,20 @@ export const make = (limit: number): OutputBuffer => {
   const waiting = new Set<(taken: Taken) => void>()
   const hasRoom = Latch.makeUnsafe(true)
 
+  // Whoever is resumed may go on at once, and come back here: so nothing is left to do when it is.
   const deliver = (): void => {
     for (const resume of waiting) {
       const batch = chunks
       const taken = Arr.isArrayNonEmpty(batch) ? Effect.succeed(batch) : ended
       if (taken === undefined) return
+      waiting.delete(resume)
       if (batch.length > 0) {
         chunks = []
         size = 0
         weight = 0
-        hasRoom.openUnsafe()
       }
-      waiting.delete(resume)
       resume(taken)
+      if (weight < limit) hasRoom.openUnsafe()
     }
   }
 

@@ -91,6 +91,25 @@ describe("an output buffer", () => {
       assert.deepStrictEqual(yield* Stream.runCollect(buffer.stream), [])
     }))
 
+  it.effect("gives what waits before the end, although the end follows at once on the room", () =>
+    Effect.gen(function*() {
+      const buffer = OutputBuffer.make(10)
+      buffer.offer(bytes(1, 2))
+      assert.isTrue(buffer.isFull())
+      // What waits for room may go on before the reader does.
+      yield* Effect.forkChild(
+        Effect.andThen(
+          buffer.room,
+          Effect.sync(() => {
+            buffer.offer(bytes(3))
+            buffer.end(Cause.done())
+          })
+        )
+      )
+      yield* settle
+      assert.deepStrictEqual(concat(yield* Stream.runCollect(buffer.stream)), [1, 2, 3])
+    }))
+
   it.effect("does not hold up what its reader waits for", () =>
     Effect.gen(function*() {
       const buffer = OutputBuffer.make(10)
