@@ -145,11 +145,12 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const finish = (exit: Exit.Exit<Exited, ChannelError.ChannelError>): void => {
     if (Deferred.isDoneUnsafe(done)) return
     const end = Exit.isSuccess(exit) ? Cause.done() : Effect.failCause(exit.cause)
+    // First of all, because whoever waits for an end goes on at once, and may close the scope.
+    Deferred.doneUnsafe(done, exit)
     outputs.stdout.end(end)
     outputs.stderr.end(end)
     stdinOver.openUnsafe()
     Deferred.doneUnsafe(started, Effect.succeed({ _tag: "Started", processGroup: undefined }))
-    Deferred.doneUnsafe(done, exit)
   }
 
   const toExit = (outcome: Outcome.Outcome, closeCode: number | undefined): Exit.Exit<

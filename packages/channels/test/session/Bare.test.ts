@@ -119,6 +119,27 @@ describe("a bare command", () => {
     }))
 })
 
+describe("the outcome", () => {
+  it.effect("is known when an output has ended, although the scope ends in the same moment", () =>
+    Effect.gen(function*() {
+      const server = yield* Server.make()
+      const reading = yield* Effect.forkChild(
+        Effect.scoped(Effect.gen(function*() {
+          const handle = yield* Exec.on(target, { supervise: "never" })(["a"])
+          yield* Stream.runDrain(handle.stdout)
+          return handle
+        })).pipe(Effect.provideService(KubeClient, server.client))
+      )
+      const session = yield* server.accepted
+      yield* Server.settle
+      yield* Effect.forkChild(Effect.andThen(session.status(Server.exitStatus(0)), session.goodbye()))
+      yield* Server.settle
+      yield* TestClock.adjust("1 second")
+      const handle = yield* Fiber.join(reading)
+      assert.strictEqual(yield* handle.exitCode, 0)
+    }))
+})
+
 describe("an end without an outcome is no success", () => {
   for (const code of [1000, 1001, 1006, 1011]) {
     const frame = code === 1006 ? undefined : code
