@@ -5,6 +5,7 @@ import * as Api from "@effect-k8s/core/Api"
 import * as Pods from "@effect-k8s/core/apis/core/v1"
 import { KubeClient } from "@effect-k8s/core/KubeClient"
 import * as KubeError from "@effect-k8s/core/KubeError"
+import * as Resource from "@effect-k8s/core/Resource"
 import * as Effect from "effect/Effect"
 
 /** Where, below the pod's name. */
@@ -85,20 +86,26 @@ export interface Resolved {
 /**
  * Fills in the namespace and the container. Reads the pod when no container is named.
  *
- * Fails with `NotFound` when there is no such pod.
+ * Fails with `NotFound` when there is no such pod, and with `Encode` when a name is none.
  */
 export const resolve = Effect.fnUntraced(function*(
   target: Target
 ): Effect.fn.Return<Resolved, KubeError.KubeError, KubeClient> {
   const client = yield* KubeClient
   const namespace = target.namespace ?? client.namespace
+  const fail = (reason: KubeError.KubeErrorReason) =>
+    new KubeError.KubeError({
+      reason,
+      request: { verb: "get", resource: "pods", namespace, name: target.pod, server: client.cluster.server }
+    })
+  const wrong = [namespace, target.pod].find((name) => !Resource.isName(name))
+  if (wrong !== undefined) {
+    return yield* fail(new KubeError.Encode({ description: `${JSON.stringify(wrong)} is not a name` }))
+  }
   if (target.container !== undefined) return { ...target, namespace, container: target.container }
   const found = fromPod(yield* Api.make(Pods.Pod, { namespace }).get(target.pod))
   if (found.container === undefined) {
-    return yield* new KubeError.KubeError({
-      reason: new KubeError.ContainerNotFound({ pod: target.pod, containers: [] }),
-      request: { verb: "get", resource: "pods", namespace, name: target.pod, server: client.cluster.server }
-    })
+    return yield* fail(new KubeError.ContainerNotFound({ pod: target.pod, containers: [] }))
   }
   return { ...found, namespace, container: found.container }
 })

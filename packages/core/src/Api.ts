@@ -178,7 +178,7 @@ const methods = <R extends Resource.ResourceType>(
     parts: Request.Parts
   ): Effect.Effect<KubeRequest, KubeError.KubeError> => {
     const location = at(client)
-    const wrong = [location.namespace, parts.name].find((name) => name !== undefined && !Request.isName(name))
+    const wrong = [location.namespace, parts.name].find((name) => name !== undefined && !Resource.isName(name))
     return wrong === undefined
       ? Effect.succeed(Request.request(location, parts))
       : Effect.fail(

@@ -273,3 +273,18 @@ export const apiVersion = (row: { readonly group: string; readonly version: stri
 
 /** Whether a row has a verb. */
 export const hasVerb = (verbs: number, verb: Verb): boolean => verbs > 0 && (verbs & verbBits[verb]) !== 0
+
+/**
+ * Whether a text can name an object or a namespace in the path of a request. An empty one and dots would ask for another
+ * resource, and servers decode an encoded slash before they look at the path; percent signs they refuse themselves.
+ *
+ * @example
+ * ```ts
+ * import * as Resource from "@effect-k8s/core/Resource"
+ *
+ * Resource.isName("system:node") // => true
+ * Resource.isName("../kube-system") // => false
+ * ```
+ */
+export const isName = (name: string): boolean =>
+  name !== "" && name !== "." && name !== ".." && !/[/%]/.test(name) && name.isWellFormed()

@@ -165,7 +165,12 @@ export const startExec = Effect.fnUntraced(function*(
   const begin = (plan: ExecPlan.Plan): Effect.Effect<ExecHandle | NotStarted, KubeError.KubeError> =>
     Effect.map(tried(plan), (result) => result._tag === "Running" ? toHandle(result, options, begun) : result)
   const bare = Effect.gen(function*() {
-    const result = yield* begin(ExecPlan.bare(argv, options))
+    const plan = ExecPlan.bare(argv, options)
+    if (!plan.streams.stdin && !plan.streams.stdout && !plan.streams.stderr) {
+      const description = "servers run no command without any of stdin, stdout and stderr; pipe one of them"
+      return yield* fail(new KubeError.Encode({ description }))
+    }
+    const result = yield* begin(plan)
     // A bare command has nobody to report that it did not start; only the type does not know.
     return isExecHandle(result) ? result : yield* notStarted(result)
   })

@@ -73,10 +73,3 @@ export const withKind = (row: Resource.Row, value: unknown): unknown => {
   const { apiVersion, kind, ...rest } = value as Pick<Resource.KubeInput, "apiVersion" | "kind">
   return { apiVersion: apiVersion ?? Resource.apiVersion(row), kind: kind ?? row.kind, ...rest }
 }
-
-/**
- * Whether a text can be a segment of a path. An empty one and dots would ask for another resource, and servers decode an
- * encoded slash before they look at the path; percent signs they refuse themselves.
- */
-export const isName = (name: string): boolean =>
-  name !== "" && name !== "." && name !== ".." && !/[/%]/.test(name) && name.isWellFormed()
