@@ -40,6 +40,8 @@ export interface ExecRecord {
   readonly stdinBytes: number
   /** Payload bytes of output that the connection took. */
   readonly outputBytes: number
+  /** Bytes of any kind that came after the status was written. See `Harm.closesAtOnce`: those after the close reset it. */
+  readonly lateBytes: number
   /** The latest arrivals, up to 1,000. */
   readonly arrivals: ReadonlyArray<Arrival>
 }
@@ -107,6 +109,7 @@ export const make = (): ExecRecords => {
         harm: [],
         stdinBytes: 0,
         outputBytes: 0,
+        lateBytes: 0,
         arrivals
       }
       if (entries.length >= 2 * maxRecords) entries = entries.slice(-maxRecords)

@@ -121,6 +121,7 @@ export const serve = Effect.fnUntraced(function*(
     while (true) {
       const chunks = yield* connection.pull
       for (const chunk of chunks) {
+        if (entry.record.hasStatus) entry.record.lateBytes += chunk.length
         for (const event of decoder.decode(chunk)) {
           const leaving = yield* handle(event)
           if (leaving !== undefined) return leaving

@@ -279,6 +279,23 @@ describe("an exec", () => {
       }
     }))
 
+  it.live("may open its standard streams by name, stdin after its end too", () =>
+    Effect.gen(function*() {
+      const cluster = yield* start()
+      const client = yield* ExecClient.open(
+        cluster,
+        sh("sleep 0.2; cat /dev/stdin > /dev/stdout; echo err > /dev/stderr"),
+        {
+          protocols: v5,
+          streams: "ioe"
+        }
+      )
+      client.send(0, "all of it")
+      client.send(255, Uint8Array.of(0))
+      yield* client.ended
+      assert.deepStrictEqual([client.channel(1).toString(), client.channel(2).toString()], ["all of it", "err\n"])
+    }))
+
   it.live("has a process group of its own, real pipes, and the container's environment alone", () =>
     Effect.gen(function*() {
       const cluster = yield* start({}, { containers: [container("main", { env: [{ name: "A", value: "b" }] })] })

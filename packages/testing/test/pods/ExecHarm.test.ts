@@ -227,6 +227,7 @@ describe("the tail of a long output", () => {
       client.ping("late, but who cares")
       yield* eventually(cluster.pods.execs(), ([exec]) =>
         assert.deepInclude(exec?.arrivals.at(-1), { kind: "ping", bytes: 19, afterStatus: true }))
+      assert.strictEqual((yield* cluster.pods.execs())[0]?.lateBytes, 19 + 6)
       client.resume()
       yield* client.ended
       assert.strictEqual(client.end(), "fin")

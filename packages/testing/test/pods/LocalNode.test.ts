@@ -1,3 +1,4 @@
+import * as LeakCheck from "@effect-k8s/testing/conformance/LeakCheck"
 import * as Json from "@effect-k8s/testing/store/Json"
 import * as TestCluster from "@effect-k8s/testing/TestCluster"
 import { assert, describe, it } from "@effect/vitest"
@@ -350,6 +351,30 @@ describe("the end of a cluster", () => {
       }
       assert.isFalse(Fs.existsSync(Path.dirname(Path.dirname(directory))))
       assert.deepStrictEqual(listeners(), before)
+    }))
+
+  it.live("leaves no socket, pipe, timer or fiber in this process, whatever its execs were doing", () =>
+    Effect.gen(function*() {
+      const counted = (name: string) => !name.startsWith("TTY") && name !== "CloseReq"
+      const probe = Effect.sync(() => {
+        const counts: Record<string, number> = {}
+        for (const name of process.getActiveResourcesInfo().filter(counted)) counts[name] = (counts[name] ?? 0) + 1
+        return { ...counts, listeners: process.listenerCount("exit") }
+      })
+      const busy = Effect.gen(function*() {
+        const cluster = yield* start({ pods: { era: "1.36" } })
+        const open = (script: string, protocols: string, paused = false) =>
+          ExecClient.open(cluster, sh(script), { protocols, streams: "ioe", paused })
+        yield* ExecClient.run(cluster, ["true"])
+        yield* open("cat", ExecClient.v5)
+        yield* open("while :; do echo x; done", ExecClient.v4, true)
+        const left = yield* open("sleep 1000", ExecClient.v5)
+        left.destroy()
+        const unread = yield* open("sleep 0.1", ExecClient.v5)
+        yield* unread.feed(1 << 20)
+        yield* eventually(cluster.pods.execs(), (all) => assert.isTrue(all.some(({ harm }) => harm.includes("hung"))))
+      })
+      yield* LeakCheck.checked(busy, probe)
     }))
 
   it.live("without pods runs nothing", () =>
