@@ -33,10 +33,10 @@ export const make = (stream: Duplex, lost: (cause: unknown) => TransportError): 
   let waiting: Resume | undefined
   let end: Effect.Effect<never, TransportError | Cause.Done> | undefined
 
-  // The only place where a pull is resumed: what was read goes first, then the end.
+  // The only place where a pull is resumed: what was read goes first, even after an error, then the end.
   const deliver = (): void => {
     if (waiting === undefined) return
-    const chunks = stream.destroyed ? undefined : readAvailable(stream)
+    const chunks = readAvailable(stream)
     const effect = chunks === undefined ? end : Effect.succeed(chunks)
     if (effect === undefined) return
     const resume = waiting
@@ -59,6 +59,18 @@ export const make = (stream: Duplex, lost: (cause: unknown) => TransportError): 
       register((cause) => resume(cause === null || cause === undefined ? Effect.void : Effect.fail(lost(cause))))
     })
 
+  // The callback of the last write comes when all of them are with the kernel, or when the stream is destroyed.
+  const writeNow = (chunks: NonEmptyReadonlyArray<Uint8Array>, done: (cause?: Error | null) => void): void => {
+    if (chunks.length === 1) {
+      stream.write(chunks[0], done)
+      return
+    }
+    stream.cork()
+    for (let i = 0; i < chunks.length - 1; i++) stream.write(chunks[i])
+    stream.write(chunks[chunks.length - 1], done)
+    stream.uncork()
+  }
+
   return {
     pull: Effect.callback((resume) => {
       waiting = resume
@@ -67,18 +79,9 @@ export const make = (stream: Duplex, lost: (cause: unknown) => TransportError): 
         if (waiting === resume) waiting = undefined
       })
     }),
-    // The callback of the last write comes when all of them are with the kernel, or when the stream is destroyed.
-    write: (chunks) =>
-      whenWritten((done) => {
-        if (chunks.length === 1) {
-          stream.write(chunks[0], done)
-          return
-        }
-        stream.cork()
-        for (let i = 0; i < chunks.length - 1; i++) stream.write(chunks[i])
-        stream.write(chunks[chunks.length - 1], done)
-        stream.uncork()
-      }),
+    // A peer that has said its last word and hung up makes the next write fail, and Node then gives up what the kernel
+    // still has from it: the outcome of a command. So Node reads first, which it has done when immediates run.
+    write: (chunks) => whenWritten((done) => void setImmediate(writeNow, chunks, done)),
     end: whenWritten((done) => stream.end(done))
   }
 }
