@@ -64,17 +64,19 @@ export const toHandle = (running: Running, options: ExecOptions, begun: number):
     isRunning: session.isRunning,
     kill,
     resize: (size) => options.tty === true ? session.resize(size) : Effect.void,
-    status: Effect.flatMap(session.status, (outcome) =>
-      outcome._tag === "Exited" || outcome._tag === "Failed"
-        ? Effect.succeed(outcome.status)
-        : Effect.fail(fail(
-          new ChannelError.OutcomeUnknown({
-            bytesReceived: session.counts().stdout + session.counts().stderr,
-            description: outcome._tag === "Missing"
-              ? "the server sent no status"
-              : `the server's status ${outcome.why}`
-          })
-        ))),
+    status: Effect.flatMap(session.status, (outcome) => {
+      if (outcome._tag === "Exited" || outcome._tag === "Failed") return Effect.succeed(outcome.status)
+      const unknown = fail(
+        new ChannelError.OutcomeUnknown({
+          bytesReceived: session.counts().stdout + session.counts().stderr,
+          description: outcome._tag === "Missing"
+            ? "the server sent no status"
+            : `the server's status ${outcome.why}`
+        })
+      )
+      // Why there is none, a session that was lost knows better.
+      return outcome._tag === "Missing" ? Effect.andThen(session.exited, Effect.fail(unknown)) : Effect.fail(unknown)
+    }),
     stats: Effect.map(Clock.currentTimeMillis, (now) => {
       const counts = session.counts()
       return {
