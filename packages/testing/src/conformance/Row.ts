@@ -95,3 +95,10 @@ export const reasonOf = <
     onSuccess: (value) => `success: ${JSON.stringify(value)}`,
     onFailure: (error) => error.reason?._tag ?? error._tag
   })
+
+/** The error that an effect fails with; fails itself when the effect succeeds. */
+export const failureOf = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<E, Unmet, R> =>
+  Effect.mapError(
+    Effect.flip(effect),
+    (value) => new Unmet({ message: `it should have failed, but gave ${JSON.stringify(value)}` })
+  )

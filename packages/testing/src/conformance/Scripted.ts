@@ -55,7 +55,7 @@ export interface Own {
   readonly target: Target.Target
 }
 
-/** Starts a cluster that ends with the scope. */
+/** Starts a cluster that ends with the scope. Commands in it need `client`. */
 export const own = Effect.fnUntraced(function*(
   options: LocalNode.Options = {}
 ): Effect.fn.Return<Own, KubeError, Lab | Platform | Scope.Scope> {

@@ -3,10 +3,22 @@
  */
 import type { Row } from "./Row.ts"
 import { rows as exec } from "./rows/exec.ts"
+import { rows as liveness } from "./rows/liveness.ts"
 import { rows as messages } from "./rows/messages.ts"
 import { rows as outcomes } from "./rows/outcomes.ts"
 import { rows as pipeline } from "./rows/pipeline.ts"
 import { rows as refusals } from "./rows/refusals.ts"
+import { rows as upgrade } from "./rows/upgrade.ts"
+import { rows as volume } from "./rows/volume.ts"
 
 /** Every row. */
-export const table: ReadonlyArray<Row> = [...exec, ...messages, ...refusals, ...outcomes, ...pipeline]
+export const table: ReadonlyArray<Row> = [
+  ...exec,
+  ...messages,
+  ...refusals,
+  ...liveness,
+  ...volume,
+  ...upgrade,
+  ...outcomes,
+  ...pipeline
+]

@@ -13,7 +13,7 @@ import * as Stream from "effect/Stream"
 import { Lab, minorVersion } from "../Lab.ts"
 import * as Data from "../RandomData.ts"
 import * as Remote from "../Remote.ts"
-import { check, reasonOf, type Row, row, same } from "../Row.ts"
+import { check, failureOf, reasonOf, type Row, row, same } from "../Row.ts"
 import * as Scripted from "../Scripted.ts"
 import * as Terminal from "../Terminal.ts"
 
@@ -88,7 +88,7 @@ export const rows: ReadonlyArray<Row> = [
         const command = Exec.on(target(), { supervise })(["sh", "-c", `echo why >&2; exit ${code}`])
         yield* same(yield* Exec.exitCode(command), code, `exit code, ${supervise}`)
         if (code === 0) continue
-        const error = yield* Effect.flip(Exec.exitCode(Exec.check(command)))
+        const error = yield* failureOf(Exec.exitCode(Exec.check(command)))
         yield* same(error._tag === "ExitedNonZero" ? error.exitCode : error._tag, code, `checked, ${supervise}`)
         yield* check(error.message.includes("why"), `the error does not show stderr: ${error.message}`)
       }

@@ -17,7 +17,7 @@ import type { Peer } from "../../pods/Peer.ts"
 import { Lab } from "../Lab.ts"
 import * as RandomData from "../RandomData.ts"
 import * as Remote from "../Remote.ts"
-import { check, reasonOf, type Row, row, same } from "../Row.ts"
+import { check, failureOf, reasonOf, type Row, row, same } from "../Row.ts"
 import * as Scripted from "../Scripted.ts"
 import * as SupervisorRecords from "../SupervisorRecords.ts"
 
@@ -182,7 +182,7 @@ export const rows: ReadonlyArray<Row> = [
         const handle = yield* hello(ExecFault.replaceStatus(status), { ...bare, protocols })
         yield* same((yield* result(handle)).code, expected, `${status} over ${protocols[0]}`)
         if (expected !== "RemoteFailure") continue
-        const error = yield* Effect.flip(handle.exitCode)
+        const error = yield* failureOf(handle.exitCode)
         yield* check(error.message.includes("the node is on fire"), `the words are lost: ${error.message}`)
       }
     }

@@ -14,7 +14,7 @@ import * as Failure from "../../store/Failure.ts"
 import * as Clients from "../Clients.ts"
 import { Lab } from "../Lab.ts"
 import * as Remote from "../Remote.ts"
-import { check, reasonOf, type Row, row, same } from "../Row.ts"
+import { check, failureOf, reasonOf, type Row, row, same } from "../Row.ts"
 import * as Scripted from "../Scripted.ts"
 
 const scripted = "a real server cannot be made to refuse like this"
@@ -29,7 +29,7 @@ const refused = Effect.fnUntraced(function*(
   const cluster = yield* Scripted.cluster
   const marker = Remote.makeMarker()
   const injected = yield* Scripted.fault(marker, fault)
-  const error = yield* Effect.flip(Effect.scoped(Exec.on(target(), options)(["echo", marker])))
+  const error = yield* failureOf(Effect.scoped(Exec.on(target(), options)(["echo", marker])))
   yield* same(reasonText(error), expected.reason, "reason")
   for (const word of ["exec pods/exec", cluster.url.host, target().pod, ...expected.words]) {
     yield* check(error.message.includes(word), `"${word}" is not in the message: ${error.message}`)
@@ -106,7 +106,7 @@ export const rows: ReadonlyArray<Row> = [
     for (const [fault, word] of wrongAnswers) {
       const marker = Remote.makeMarker()
       const injected = yield* Scripted.fault(marker, fault)
-      const error = yield* Effect.flip(Effect.scoped(Exec.on(target())(["echo", marker])))
+      const error = yield* failureOf(Effect.scoped(Exec.on(target())(["echo", marker])))
       yield* same(error.reason._tag, "UpgradeRefused", word)
       yield* check(error.message.includes(word), `"${word}" is not in the message: ${error.message}`)
       yield* same(yield* injected.hits, 1, "requests")

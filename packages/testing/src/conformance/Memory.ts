@@ -1,0 +1,30 @@
+/**
+ * How much memory an effect takes, at most.
+ */
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+
+const interval = "10 millis"
+
+/** What an effect gives, and what it took. */
+export interface Measured<A> {
+  readonly value: A
+  /** By how much the resident memory of this process was larger than before, at most. */
+  readonly bytes: number
+}
+
+/** Runs an effect and measures. */
+export const growth = Effect.fnUntraced(function*<A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.fn.Return<Measured<A>, E, R> {
+  const before = process.memoryUsage.rss()
+  let peak = before
+  const sample = Effect.sync(() => {
+    peak = Math.max(peak, process.memoryUsage.rss())
+  })
+  const value = yield* Effect.raceFirst(
+    effect,
+    Effect.andThen(Effect.repeat(sample, Schedule.spaced(interval)), Effect.never)
+  )
+  return { value, bytes: peak - before }
+})
