@@ -15,13 +15,23 @@ export interface Identity {
   readonly key: Redacted.Redacted
 }
 
+/** An elliptic key on P-256, or RSA of 2048 bits. */
+export type KeyAlgorithm = "EC" | "RSA"
+
 /** An authority: its own certificate as PEM text, and what it issues. */
 export interface Authority {
   readonly cert: string
   /** A server certificate for these DNS names and IP addresses. */
   readonly issueServer: (names: ReadonlyArray<string>) => Effect.Effect<Identity>
-  /** A client certificate; the API server takes the common name for the user, the organisations for the groups. */
-  readonly issueClient: (user: string, groups: ReadonlyArray<string>) => Effect.Effect<Identity>
+  /**
+   * A client certificate; the API server takes the common name for the user, the organisations for the groups. Its key is
+   * elliptic (P-256) unless told.
+   */
+  readonly issueClient: (
+    user: string,
+    groups: ReadonlyArray<string>,
+    key?: KeyAlgorithm
+  ) => Effect.Effect<Identity>
 }
 
 interface Subject {
@@ -41,7 +51,10 @@ const oid = {
   clientAuth: "1.3.6.1.5.5.7.3.2"
 }
 
-const keyAlgorithm = { name: "ECDSA", namedCurve: "P-256" }
+const keyAlgorithms = {
+  EC: { name: "ECDSA", namedCurve: "P-256" },
+  RSA: { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", modulusLength: 2048, publicExponent: Uint8Array.of(1, 0, 1) }
+}
 const hourMillis = 3_600_000
 const validMillis = 365 * 24 * hourMillis
 
@@ -90,7 +103,8 @@ const pem = (label: string, der: ArrayBuffer): string => {
   return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`
 }
 
-const generateKeys = Effect.promise(() => crypto.subtle.generateKey(keyAlgorithm, true, ["sign", "verify"]))
+const generateKeys = (key: KeyAlgorithm): Effect.Effect<CryptoKeyPair> =>
+  Effect.promise(() => crypto.subtle.generateKey(keyAlgorithms[key], true, ["sign", "verify"]))
 
 const certify = Effect.fnUntraced(function*(
   subject: Subject,
@@ -120,7 +134,7 @@ const certify = Effect.fnUntraced(function*(
 /** Makes an authority; about 20 ms. The certificates are valid from an hour ago for a year. */
 export const make: Effect.Effect<Authority> = Effect.gen(function*() {
   const subject: Subject = { commonName: "effect-k8s-test-cluster" }
-  const keys = yield* generateKeys
+  const keys = yield* generateKeys("EC")
   const cert = yield* certify(subject, keys.publicKey, subject, keys.privateKey, [
     extension(oid.basicConstraints, true, new pkijs.BasicConstraints({ cA: true }).toSchema()),
     keyUsage(signCertificates)
@@ -129,9 +143,10 @@ export const make: Effect.Effect<Authority> = Effect.gen(function*() {
   const issue = Effect.fnUntraced(function*(
     holder: Subject,
     purpose: string,
-    names: ReadonlyArray<string>
+    names: ReadonlyArray<string>,
+    key: KeyAlgorithm = "EC"
   ): Effect.fn.Return<Identity> {
-    const own = yield* generateKeys
+    const own = yield* generateKeys(key)
     const extensions = [
       keyUsage(signOnly),
       extension(oid.extKeyUsage, false, new pkijs.ExtKeyUsage({ keyPurposes: [purpose] }).toSchema())
@@ -148,6 +163,6 @@ export const make: Effect.Effect<Authority> = Effect.gen(function*() {
   return {
     cert,
     issueServer: (names) => issue({ commonName: names[0] ?? "localhost" }, oid.serverAuth, names),
-    issueClient: (user, groups) => issue({ commonName: user, organisations: groups }, oid.clientAuth, [])
+    issueClient: (user, groups, key) => issue({ commonName: user, organisations: groups }, oid.clientAuth, [], key)
   }
 })
