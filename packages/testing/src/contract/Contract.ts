@@ -1,0 +1,127 @@
+/**
+ * The contract of transports as a table of rows, each a requirement, for any adapter to run.
+ *
+ * A row starts the servers and proxies it wants (`Peer`), makes transports by the adapter's `Platform`, and fails with
+ * `Unmet` when the requirement is not met or something is left behind: a socket here or at the server, or a fiber.
+ *
+ * ```ts
+ * import * as Contract from "@effect-k8s/testing/contract/Contract"
+ *
+ * for (const row of Contract.rows) {
+ *   it.live(`${row.group}: ${row.name}`, () => Effect.provide(Contract.run(row), myRuntime))
+ * }
+ * ```
+ */
+import type { Platform } from "@effect-k8s/core/Transport"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import * as Scope from "effect/Scope"
+import { Adapter } from "./Adapter.ts"
+import { type Listener, Peer } from "./Peer.ts"
+import {
+  type Channel,
+  check,
+  type Environment,
+  eventually,
+  failsWith,
+  type Need,
+  type Row,
+  type RowError,
+  Unmet
+} from "./Row.ts"
+import * as Dial from "./rows/dial.ts"
+import * as Duplex from "./rows/duplex.ts"
+import * as Load from "./rows/load.ts"
+import * as Proxy from "./rows/proxy.ts"
+import * as Refusals from "./rows/refusals.ts"
+import * as Requests from "./rows/requests.ts"
+import * as Tls from "./rows/tls.ts"
+
+/** All rows. */
+export const rows: ReadonlyArray<Row> = [
+  ...Tls.rows,
+  ...Requests.rows,
+  ...Refusals.rows,
+  ...Duplex.rows,
+  ...Proxy.rows,
+  ...Dial.rows,
+  ...Load.rows
+]
+
+const timeout = "60 seconds"
+
+/** Runs a row, and checks that it leaves nothing behind. */
+export const run = Effect.fnUntraced(function*(row: Row): Effect.fn.Return<void, RowError, Environment> {
+  const adapter = yield* Adapter
+  const peer = yield* Peer
+  const fibers = fiberCounter()
+  const before = yield* adapter.openSockets
+  // The listeners outlive the row, to see what it leaves.
+  const scope = yield* Effect.scope
+  const listeners: Array<Listener> = []
+  const observed = Peer.of({
+    ...peer,
+    listen: (options) =>
+      Effect.tap(Scope.provide(peer.listen(options), scope), (listener) => Effect.sync(() => listeners.push(listener)))
+  })
+
+  yield* Effect.scoped(row.run).pipe(
+    Effect.provideService(Peer, observed),
+    Effect.provideService(Metric.FiberRuntimeMetrics, fibers.service),
+    Effect.timeoutOrElse({
+      duration: timeout,
+      orElse: () => Effect.fail(new Unmet({ message: `no end within ${timeout}` }))
+    })
+  )
+
+  yield* eventually(Effect.forEach(listeners, nothingOpen, { discard: true }))
+  yield* eventually(
+    Effect.flatMap(
+      adapter.openSockets,
+      (after) => check(after <= before, `${after - before} sockets were left open in this process`)
+    )
+  )
+  yield* eventually(Effect.suspend(() => check(fibers.alive() === 0, `${fibers.alive()} fibers were left running`)))
+}, Effect.scoped)
+
+const nothingOpen = (listener: Listener): Effect.Effect<void, Unmet> =>
+  Effect.flatMap(
+    listener.stats,
+    ({ exchanges, open }) =>
+      check(
+        open === 0 && exchanges === 0,
+        `${open} connections and ${exchanges} exchanges were left open at the server`
+      )
+  )
+
+const fiberCounter = () => {
+  let alive = 0
+  return {
+    alive: () => alive,
+    service: {
+      recordFiberStart: () => {
+        alive++
+      },
+      recordFiberEnd: () => {
+        alive--
+      }
+    }
+  }
+}
+
+/**
+ * Runs a row on an adapter that cannot do what the row needs: it must fail with `UnsupportedOption`, and leave nothing
+ * behind.
+ */
+export const runUnsupported = (row: Row): Effect.Effect<void, RowError, Platform | Peer | Adapter> =>
+  run({ ...row, run: Effect.asVoid(failsWith(row.run, "UnsupportedOption")) })
+
+/** What an adapter cannot do on a channel. */
+export type Unsupported = Readonly<Partial<Record<Need, ReadonlyArray<Channel>>>>
+
+/** Whether a row needs something that an adapter cannot do. A row that is about all channels needs it on all. */
+export const isUnsupported = (row: Row, unsupported: Unsupported): boolean =>
+  row.needs.some((need) => {
+    const channels = unsupported[need] ?? []
+    return row.channel === undefined ? channels.length > 0 : channels.includes(row.channel)
+  })

@@ -1,0 +1,264 @@
+/**
+ * Rows about what goes out with a request, and about answers that are none.
+ */
+import type { Endpoint } from "@effect-k8s/core/Endpoint"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Stream from "effect/Stream"
+import { ask, classified, connect, execute, get, see, seenThrough, serve, urlOf } from "../exchange.ts"
+import { Peer, type Seen } from "../Peer.ts"
+import { type Channel, check, eventually, failsWith, group, type Row, same } from "../Row.ts"
+
+const { each, one } = group("requests")
+
+const values = (seen: Seen, name: string): ReadonlyArray<string> =>
+  seen.headers.flatMap(([key, value]) => key === name ? [value] : [])
+
+const credentials = HttpClientRequest.setHeaders({
+  authorization: "Bearer secret",
+  "user-agent": "contract/1.0 (rows)",
+  accept: "application/json",
+  "impersonate-user": "jane",
+  "impersonate-group": "system:authenticated\ndevelopers, all of them",
+  "impersonate-extra-scopes": "view\nedit"
+})
+
+const sent: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
+  ["authorization", ["Bearer secret"]],
+  ["user-agent", ["contract/1.0 (rows)"]],
+  ["accept", ["application/json"]],
+  ["impersonate-user", ["jane"]],
+  // A comma is part of a value.
+  ["impersonate-group", ["system:authenticated", "developers, all of them"]],
+  ["impersonate-extra-scopes", ["view", "edit"]]
+]
+
+const prefixed = (endpoint: Endpoint): Endpoint => ({ ...endpoint, url: new URL("k8s/clusters/c-1", endpoint.url) })
+
+/** Nobody listens there: it takes privileges. */
+const unusedPort = 1
+
+/** Starts a request that is not answered, and interrupts it when the server has it. */
+const interrupted = Effect.fnUntraced(function*(
+  endpoint: Endpoint,
+  exchanges: Effect.Effect<number>,
+  channel: Channel
+) {
+  const transport = yield* connect(endpoint)
+  const fiber = yield* Effect.forkChild(ask(transport, channel, get(endpoint, "silence")))
+  yield* eventually(Effect.flatMap(exchanges, (n) => check(n === 1, `the server has ${n} requests, not one`)))
+  yield* Fiber.interrupt(fiber)
+  yield* eventually(Effect.flatMap(exchanges, (n) => check(n === 0, "the server still has the interrupted request")))
+})
+
+export const rows: ReadonlyArray<Row> = [
+  ...([undefined, {}] as const).flatMap((tls) =>
+    each(
+      `sends credentials, user agent and repeated headers as they are${tls === undefined ? "" : ", over TLS"}`,
+      Effect.fnUntraced(function*(channel) {
+        const { endpoint } = yield* serve({ tls })
+        const seen = yield* see(yield* connect(endpoint), channel, credentials(get(endpoint, "seen")))
+        yield* same(sent.map(([name]) => [name, values(seen, name)] as const), sent, "headers")
+      }),
+      { inMemory: tls === undefined }
+    )
+  ),
+
+  ...each(
+    "keeps the path prefix of the URL, the encoding of the path, and the order of the query",
+    Effect.fnUntraced(
+      function*(channel) {
+        const server = yield* serve()
+        const endpoint = prefixed(server.endpoint)
+        const request = get(endpoint, "api/a%2Fb%20c/seen?command=sh&command=-c&command=echo%20a%26b&tty=true")
+        const seen = yield* see(yield* connect(endpoint), channel, request)
+        yield* same(
+          seen.path.replace("%20a%26b", "+a%26b"),
+          "/k8s/clusters/c-1/api/a%2Fb%20c/seen?command=sh&command=-c&command=echo+a%26b&tty=true",
+          "path"
+        )
+      }
+    ),
+    { inMemory: true }
+  ),
+
+  ...each(
+    "sends the parameters of the request",
+    Effect.fnUntraced(function*(channel) {
+      const { endpoint } = yield* serve()
+      const request = HttpClientRequest.setUrlParams(get(endpoint, "seen"), [["command", "a b"], ["command", "c=d"]])
+      const seen = yield* see(yield* connect(endpoint), channel, request)
+      yield* same(seen.path.replace("%20", "+"), "/seen?command=a+b&command=c%3Dd", "path")
+    }),
+    { inMemory: true }
+  ),
+
+  ...each(
+    "sends a body with its length",
+    Effect.fnUntraced(function*(channel) {
+      const { endpoint } = yield* serve({ tls: {} })
+      const transport = yield* connect(endpoint)
+      const body = JSON.stringify({ kind: "Pod", text: "ü".repeat(40_000) })
+      const request = HttpClientRequest.bodyText(
+        HttpClientRequest.post(get(endpoint, "seen").url),
+        body,
+        "application/json"
+      )
+      const seen = yield* see(transport, channel, request)
+      yield* same([seen.method, seen.body.length], ["POST", body.length], "method and body")
+      yield* same(values(seen, "content-type"), ["application/json"], "content type")
+    }),
+    { channels: ["http", "streaming"] }
+  ),
+
+  ...each(
+    "uses a POST for an upgrade when asked to",
+    Effect.fnUntraced(function*(channel) {
+      const { endpoint } = yield* serve()
+      const request = HttpClientRequest.post(get(endpoint, "seen").url)
+      const seen = yield* see(yield* connect(endpoint), channel, request)
+      yield* same([seen.method, seen.body], ["POST", ""], "method and body")
+    }),
+    { channels: ["upgrade"], inMemory: true }
+  ),
+
+  one(
+    "upgrades say so in one Connection and one Upgrade header",
+    Effect.gen(function*() {
+      const { endpoint } = yield* serve()
+      const seen = yield* seenThrough(endpoint, "upgrade")
+      yield* same(values(seen, "upgrade"), ["contract"], "Upgrade")
+      yield* same(values(seen, "connection").map((value) => value.toLowerCase()), ["upgrade"], "Connection")
+    })
+  ),
+
+  one(
+    "requests one after the other reuse connections",
+    Effect.gen(function*() {
+      for (const tls of [undefined, { protocols: ["http/1.1"] }, {}] as const) {
+        const { endpoint, listener } = yield* serve({ tls })
+        const transport = yield* connect(endpoint)
+        for (let i = 0; i < 10; i++) yield* see(transport, "http", get(endpoint, "seen"))
+        const { accepted } = yield* listener.stats
+        // A second one may be made before the first is known to be idle.
+        yield* check(accepted <= 2, `${accepted} connections for 10 requests, with TLS ${JSON.stringify(tls)}`)
+      }
+    })
+  ),
+
+  ...each(
+    "fails with NotHttp where the answer is not HTTP",
+    Effect.fnUntraced(function*(channel) {
+      const { endpoint, listener } = yield* serve()
+      const transport = yield* connect(endpoint)
+      const reason = yield* failsWith(ask(transport, channel, get(endpoint, "garbage")), "NotHttp")
+      yield* same(reason.address, listener.address, "address")
+    })
+  ),
+
+  ...each(
+    "fails with ConnectionLost where the connection ends before an answer",
+    Effect.fnUntraced(function*(channel) {
+      for (const how of ["close", "reset"]) {
+        for (const tls of [undefined, {}]) {
+          const { endpoint } = yield* serve({ tls })
+          yield* failsWith(ask(yield* connect(endpoint), channel, get(endpoint, how)), "ConnectionLost")
+        }
+      }
+    })
+  ),
+
+  ...each(
+    "fails with Unreachable where the connection is refused",
+    Effect.fnUntraced(function*(channel) {
+      for (const scheme of ["http", "https"]) {
+        for (const host of ["127.0.0.1", "localhost"]) {
+          const url = new URL(`${scheme}://${host}:${unusedPort}`)
+          const reason = yield* failsWith(seenThrough({ url }, channel), "Unreachable")
+          yield* same(reason.address, { host, port: unusedPort }, "address")
+        }
+      }
+    })
+  ),
+
+  ...each(
+    "fails with Unreachable where the host is unknown",
+    Effect.fnUntraced(function*(channel) {
+      const reason = yield* failsWith(
+        seenThrough({ url: new URL("https://no-such-host.invalid:6443") }, channel),
+        "Unreachable"
+      )
+      yield* same(reason.address, { host: "no-such-host.invalid", port: 6443 }, "address")
+    })
+  ),
+
+  ...([undefined, {}] as const).flatMap((tls) =>
+    each(
+      `interrupted before the answer${tls === undefined ? "" : " over TLS"}, leaves nothing at the server`,
+      Effect.fnUntraced(function*(channel) {
+        const { endpoint, listener } = yield* serve({ tls })
+        yield* interrupted(endpoint, Effect.map(listener.stats, ({ exchanges }) => exchanges), channel)
+      })
+    )
+  ),
+
+  one(
+    "an upgrade interrupted while TLS is negotiated closes its connection",
+    Effect.gen(function*() {
+      const silent = yield* (yield* Peer).listen({ _tag: "Silent" })
+      const endpoint = { url: urlOf(silent, "https") }
+      const transport = yield* connect(endpoint)
+      const fiber = yield* Effect.forkChild(ask(transport, "upgrade", get(endpoint, "seen")))
+      const open = Effect.map(silent.stats, (stats) => stats.open)
+      yield* eventually(Effect.flatMap(open, (n) => check(n === 1, "no connection was made")))
+      yield* Fiber.interrupt(fiber)
+      yield* eventually(Effect.flatMap(open, (n) => check(n === 0, "the connection was left open")))
+    })
+  ),
+
+  ...each(
+    "ends a connection that is being made, with the transport's scope",
+    Effect.fnUntraced(function*(channel) {
+      const silent = yield* (yield* Peer).listen({ _tag: "Silent" })
+      const open = Effect.map(silent.stats, (stats) => stats.open)
+      const endpoint = { url: urlOf(silent, "https") }
+      yield* Effect.scoped(Effect.gen(function*() {
+        const transport = yield* connect(endpoint)
+        yield* Effect.forkChild(Effect.exit(ask(transport, channel, get(endpoint, "seen"))))
+        yield* eventually(Effect.flatMap(open, (n) => check(n === 1, "no connection was made")))
+      }))
+      yield* eventually(Effect.flatMap(open, (n) => check(n === 0, "the connection was left open")))
+    })
+  ),
+
+  ...([undefined, {}] as const).flatMap((tls) =>
+    each(
+      `fails with ConnectionLost where a body breaks off${tls === undefined ? "" : ", over TLS"}`,
+      Effect.fnUntraced(function*(channel) {
+        for (const then of ["fin", "reset"]) {
+          const { endpoint, listener } = yield* serve({ tls })
+          const transport = yield* connect(endpoint)
+          const response = yield* execute(
+            transport,
+            channel === "http" ? channel : "streaming",
+            get(endpoint, `lines?then=${then}`)
+          )
+          const first = yield* Deferred.make<string>()
+          const lines = Stream.splitLines(Stream.decodeText(response.stream))
+          const reading = yield* Effect.forkChild(
+            Effect.exit(
+              classified(transport, Stream.runForEach(lines, (line) => Deferred.succeed(first, line)))
+            )
+          )
+          yield* same(yield* Deferred.await(first), "first", "line")
+          yield* listener.release
+          const exit = yield* Fiber.join(reading)
+          yield* failsWith(exit, "ConnectionLost")
+        }
+      }),
+      { channels: ["http", "streaming"] }
+    )
+  )
+]
