@@ -9,17 +9,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { classify } from "./internal/classify.ts"
+import * as Connector from "./internal/connector.ts"
 import * as Dispatcher from "./internal/dispatcher.ts"
 import { upgrade } from "./internal/upgrade.ts"
-
-const httpClient = Effect.fnUntraced(function*(endpoint: Endpoint) {
-  const dispatcher = yield* Dispatcher.make(endpoint, { allowH2: true })
-  return yield* Effect.provideService(
-    NodeHttpClient.makeUndici,
-    NodeHttpClient.Dispatcher,
-    Dispatcher.withRepeatedHeaders(dispatcher)
-  )
-})
 
 /**
  * A transport to an endpoint. Requests, streams and upgrades have connections of their own, made when first needed; the
@@ -49,13 +41,17 @@ export const transport = Effect.fnUntraced(function*(
       })
     })
   }
-  yield* Dispatcher.checkTls(endpoint)
+  const connector = yield* Connector.make(endpoint)
+  const undici = yield* Effect.promise(() => import("@effect/platform-node/Undici"))
+  const client = Effect.flatMap(
+    Dispatcher.make(undici, connector),
+    (dispatcher) => Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, dispatcher)
+  )
   const classifier = classify(endpoint)
-  const upgrades = Dispatcher.withRepeatedHeaders(yield* Dispatcher.make(endpoint, { allowH2: false }))
   return Transport.of({
-    http: yield* httpClient(endpoint),
-    streaming: yield* httpClient(endpoint),
-    upgrade: (request) => upgrade(upgrades, classifier, request),
+    http: yield* client,
+    streaming: yield* client,
+    upgrade: (request) => upgrade(undici, connector, classifier, request),
     classify: classifier
   })
 })

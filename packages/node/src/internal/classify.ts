@@ -1,24 +1,10 @@
 /**
- * What the errors of Node and undici mean.
+ * What the errors of Node and undici mean, once there is a connection: those of making one are told by `connector`.
  */
 import * as Endpoint from "@effect-k8s/core/Endpoint"
 import * as TransportError from "@effect-k8s/core/TransportError"
 
-const unreachable = new Set([
-  "ECONNREFUSED",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "EAI_FAIL",
-  "EHOSTUNREACH",
-  "EHOSTDOWN",
-  "ENETUNREACH",
-  "ENETDOWN",
-  "ETIMEDOUT",
-  "EADDRNOTAVAIL",
-  "EACCES",
-  "UND_ERR_CONNECT_TIMEOUT"
-])
-
+// Names that OpenSSL and Node give to the ways in which a certificate does not verify.
 const certificate = new Set([
   "SELF_SIGNED_CERT_IN_CHAIN",
   "DEPTH_ZERO_SELF_SIGNED_CERT",
@@ -32,58 +18,43 @@ const certificate = new Set([
 const isCertificate = (code: string): boolean =>
   certificate.has(code) || code.startsWith("CERT_") || code.startsWith("UNABLE_TO_")
 
-interface Chain {
+const isTls = (code: string): boolean => code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_") || code === "EPROTO"
+
+interface Link {
   readonly name: string
   readonly code: string
-  readonly message: string
-  readonly status: number | undefined
 }
 
-// Errors wrap one another: fetch failed -> socket error -> ECONNRESET. The first known code decides.
-const chain = (cause: unknown): ReadonlyArray<Chain> => {
-  const links: Array<Chain> = []
+// Errors wrap one another: the first that is known decides.
+const chain = (cause: unknown): ReadonlyArray<Link> => {
+  const links: Array<Link> = []
   for (let error = cause; error instanceof Error && links.length < 8; error = error.cause) {
-    const { code, statusCode } = error as { readonly code?: unknown; readonly statusCode?: unknown }
-    links.push({
-      name: error.name,
-      code: typeof code === "string" ? code : "",
-      message: error.message,
-      status: typeof statusCode === "number" ? statusCode : undefined
-    })
+    const { code } = error as { readonly code?: unknown }
+    links.push({ name: error.name, code: typeof code === "string" ? code : "" })
   }
   return links
 }
 
-/** The reason for a failure on the way to `endpoint`. */
-export const classify = (endpoint: Endpoint.Endpoint) => (cause: unknown): TransportError.TransportError => {
-  if (TransportError.isTransportError(cause)) return cause
-  return new TransportError.TransportError({ reason: reason(endpoint, cause) })
+/** Why a TLS handshake failed. */
+export const tlsReason = (address: Endpoint.Address, cause: unknown): TransportError.TransportErrorReason => {
+  const links = chain(cause)
+  if (links.some(({ code }) => isCertificate(code))) return new TransportError.CertificateRejected({ address, cause })
+  if (links.some(({ code }) => isTls(code))) return new TransportError.TlsFailed({ address, cause })
+  return new TransportError.ConnectionLost({ address, cause })
 }
 
-const reason = (endpoint: Endpoint.Endpoint, cause: unknown): TransportError.TransportErrorReason => {
-  const address = Endpoint.address(endpoint)
-  for (const link of chain(cause)) {
-    const refused = /^Proxy response \((\d+)\)/.exec(link.message)
-    if (refused !== null) {
-      return new TransportError.ProxyRefused({
-        proxy: endpoint.proxy?.url.host ?? "",
-        status: Number(refused[1])
-      })
-    }
-    if (unreachable.has(link.code)) {
-      // Through a proxy it is the proxy that we could not reach: the target is its business.
-      return endpoint.proxy === undefined
-        ? new TransportError.Unreachable({ address, cause })
-        : new TransportError.ProxyRefused({ proxy: endpoint.proxy.url.host, cause })
-    }
-    if (isCertificate(link.code)) return new TransportError.CertificateRejected({ address, cause })
-    if (link.code.startsWith("ERR_SSL_") || link.code === "EPROTO" || link.code.startsWith("ERR_TLS_")) {
-      return new TransportError.TlsFailed({ address, cause })
-    }
+const reason = (address: Endpoint.Address, cause: unknown): TransportError.TransportErrorReason => {
+  for (const { code, name } of chain(cause)) {
+    // In TLS 1.3 the server's verdict on the client's certificate comes after the handshake.
+    if (isTls(code)) return new TransportError.TlsFailed({ address, cause })
     // undici leaves the code off for bytes that do not even begin like HTTP.
-    if (link.name === "HTTPParserError" || link.code.startsWith("HPE_")) {
-      return new TransportError.NotHttp({ address, cause })
-    }
+    if (name === "HTTPParserError" || code.startsWith("HPE_")) return new TransportError.NotHttp({ address, cause })
   }
   return new TransportError.ConnectionLost({ address, cause })
 }
+
+/** The reason for a failure on a connection to `endpoint`. */
+export const classify = (endpoint: Endpoint.Endpoint) => (cause: unknown): TransportError.TransportError =>
+  TransportError.isTransportError(cause)
+    ? cause
+    : new TransportError.TransportError({ reason: reason(Endpoint.address(endpoint), cause) })

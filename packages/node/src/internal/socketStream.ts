@@ -1,6 +1,7 @@
 /**
  * An Effect `Socket` as a Node stream, so that undici and `node:tls` can run over what a custom dialler opens.
  */
+import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,48 +10,52 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import { Duplex } from "node:stream"
 
-type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
-
 const toError = (cause: Cause.Cause<unknown>): Error => {
   const error = Cause.squash(cause)
   return error instanceof Error ? error : new Error(String(error))
 }
 
-/** Dials when it is constructed and is connected when Node reports it `ready`; destroying it releases the socket. */
-export class SocketStream extends Duplex {
-  readonly #socket: Socket.Socket
-  readonly #fork: Fork
-  readonly #scope = Scope.makeUnsafe()
-  readonly #writing = Scope.makeUnsafe()
-  #pull: Effect.Effect<ReadonlyArray<Uint8Array>, Socket.SocketError> = Effect.succeed([])
-  #writer: Socket.Writer | undefined
-  #opened: (error?: Error) => void = () => {}
-  #reading = false
+interface Parts {
+  readonly pull: Effect.Effect<NonEmptyReadonlyArray<Uint8Array>, Socket.SocketError>
+  readonly writer: Socket.Writer
+  readonly reading: Scope.Closeable
+  readonly writing: Scope.Closeable
+  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+}
+
+/** Opens the socket. A failure or an interruption releases it; a stream that was made is the caller's to destroy. */
+export const open = (socket: Socket.Socket): Effect.Effect<SocketStream, Socket.SocketError> =>
+  Effect.suspend(() => {
+    const reading = Scope.makeUnsafe()
+    const writing = Scope.makeUnsafe()
+    return Effect.gen(function*() {
+      const fork = Effect.runForkWith(yield* Effect.context())
+      const pull = yield* Scope.provide(Socket.readerBytes(socket), reading)
+      const writer = yield* Scope.provide(socket.writer, writing)
+      return new SocketStream({ pull, writer, reading, writing, fork })
+    }).pipe(
+      Effect.onError((cause) =>
+        Effect.andThen(Scope.close(reading, Exit.failCause(cause)), Scope.close(writing, Exit.failCause(cause)))
+      )
+    )
+  })
+
+/** An open socket; destroying the stream releases it. */
+class SocketStream extends Duplex {
+  readonly #parts: Parts
   readonly #fibers = new Set<Fiber.Fiber<unknown, unknown>>()
+  #pulling = false
 
-  constructor(socket: Socket.Socket, fork: Fork, opened: (error?: Error) => void) {
+  constructor(parts: Parts) {
     super({ allowHalfOpen: true })
-    this.#socket = socket
-    this.#fork = fork
-    this.#opened = opened
-  }
-
-  override _construct(callback: (error?: Error | null) => void): void {
-    const open = Effect.gen({ self: this }, function*() {
-      this.#pull = yield* Scope.provide(Socket.readerBytes(this.#socket), this.#scope)
-      this.#writer = yield* Scope.provide(this.#socket.writer, this.#writing)
-    })
-    this.#finish(open, (error) => {
-      callback(error)
-      this.#opened(error)
-    })
+    this.#parts = parts
   }
 
   override _read(): void {
-    if (this.#reading) return
-    this.#reading = true
-    this.#run(this.#pull, (exit) => {
-      this.#reading = false
+    if (this.#pulling) return
+    this.#pulling = true
+    this.#run(this.#parts.pull, (exit) => {
+      this.#pulling = false
       if (Exit.isSuccess(exit)) {
         for (const chunk of exit.value) this.push(chunk)
       } else if (isCleanEnd(exit.cause)) {
@@ -62,7 +67,7 @@ export class SocketStream extends Duplex {
   }
 
   override _write(chunk: Uint8Array, _encoding: string, callback: (error?: Error | null) => void): void {
-    this.#finish(this.#writer === undefined ? Effect.void : this.#writer.write(chunk), callback)
+    this.#finish(this.#parts.writer.write(chunk), callback)
   }
 
   override _writev(
@@ -70,23 +75,20 @@ export class SocketStream extends Duplex {
     callback: (error?: Error | null) => void
   ): void {
     const [first, ...rest] = chunks.map(({ chunk }) => chunk)
-    this.#finish(
-      this.#writer === undefined || first === undefined ? Effect.void : this.#writer.writeAll([first, ...rest]),
-      callback
-    )
+    this.#finish(first === undefined ? Effect.void : this.#parts.writer.writeAll([first, ...rest]), callback)
   }
 
   override _final(callback: (error?: Error | null) => void): void {
-    this.#finish(Scope.close(this.#writing, Exit.void), callback)
+    this.#finish(Scope.close(this.#parts.writing, Exit.void), callback)
   }
 
   // A write to a socket that is gone waits for the next connection, which never comes: what runs is interrupted.
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     const close = Fiber.interruptAll([...this.#fibers]).pipe(
-      Effect.andThen(Scope.close(this.#scope, Exit.void)),
-      Effect.andThen(Scope.close(this.#writing, Exit.void))
+      Effect.andThen(Scope.close(this.#parts.reading, Exit.void)),
+      Effect.andThen(Scope.close(this.#parts.writing, Exit.void))
     )
-    this.#fork(close).addObserver(() => callback(error))
+    this.#parts.fork(close).addObserver(() => callback(error))
   }
 
   #finish(effect: Effect.Effect<unknown, unknown>, callback: (error?: Error) => void): void {
@@ -94,7 +96,7 @@ export class SocketStream extends Duplex {
   }
 
   #run<A, E>(effect: Effect.Effect<A, E>, done: (exit: Exit.Exit<A, E>) => void): void {
-    const fiber = this.#fork(effect)
+    const fiber = this.#parts.fork(effect)
     this.#fibers.add(fiber)
     fiber.addObserver((exit) => {
       this.#fibers.delete(fiber)

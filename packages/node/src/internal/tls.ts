@@ -1,0 +1,75 @@
+/**
+ * TLS over a stream that is connected.
+ */
+import type * as Endpoint from "@effect-k8s/core/Endpoint"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Net from "node:net"
+import type { Duplex } from "node:stream"
+import * as Tls from "node:tls"
+import * as Tcp from "./tcp.ts"
+
+/** How long client-go waits for a handshake. */
+const handshakeSeconds = 10
+
+/** What a connection over TLS is to be. */
+export interface Options {
+  /** The host to verify, unless `serverName` says otherwise. */
+  readonly host: string
+  readonly serverName: string | undefined
+  readonly insecureSkipVerify: boolean
+  /** Application protocols, best first. */
+  readonly protocols: ReadonlyArray<"h2" | "http/1.1">
+}
+
+/** Makes connections with the same certificates. */
+export type Secure = <E>(
+  stream: Duplex,
+  options: Options,
+  failed: (cause: unknown) => E
+) => Effect.Effect<Tls.TLSSocket, E>
+
+/** Reads certificates and keys, once for all connections. Sessions are resumed. */
+export const make = <E>(
+  tls: Pick<Endpoint.Tls, "ca" | "clientCertificate">,
+  failed: (cause: unknown) => E
+): Effect.Effect<Secure, E> =>
+  Effect.map(Effect.try({ try: () => secureContext(tls), catch: failed }), (secureContext): Secure => {
+    let session: Buffer | undefined
+    return (stream, options, failed) =>
+      Tcp.within(
+        Effect.suspend(() => {
+          // An address is no name: Node refuses to send it, and verifies the certificate by `host`.
+          const servername = options.serverName ?? (Net.isIP(options.host) === 0 ? options.host : undefined)
+          const connectOptions = {
+            // Sound: node:tls takes any Duplex for the stream below.
+            socket: stream as Duplexlike as Net.Socket,
+            host: options.host,
+            ...(servername === undefined ? {} : { servername }),
+            secureContext,
+            rejectUnauthorized: !options.insecureSkipVerify,
+            ALPNProtocols: [...options.protocols],
+            ...(session === undefined ? {} : { session }),
+            ...Tcp.buffering
+          }
+          const socket = Tls.connect(connectOptions)
+          socket.on("session", (latest) => {
+            session = latest
+          })
+          return Tcp.until(socket, "secureConnect", failed)
+        }),
+        handshakeSeconds,
+        failed
+      )
+  })
+
+type Duplexlike = Duplex & Partial<Net.Socket>
+
+const secureContext = ({ ca, clientCertificate }: Pick<Endpoint.Tls, "ca" | "clientCertificate">): Tls.SecureContext =>
+  Tls.createSecureContext({
+    ...(ca === undefined ? {} : { ca }),
+    ...(clientCertificate === undefined ? {} : {
+      cert: clientCertificate.cert,
+      key: Redacted.value(clientCertificate.key)
+    })
+  })
