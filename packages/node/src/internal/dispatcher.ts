@@ -30,28 +30,26 @@ export const make = Effect.fnUntraced(function*(
   connector: Connector
 ): Effect.fn.Return<Undici.Dispatcher, never, Scope.Scope> {
   const fork = Effect.runForkWith(yield* Effect.context())
-  const agent = yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      new undici.Agent({
-        allowH2: true,
-        keepAliveTimeout: keepAliveMillis,
-        keepAliveMaxTimeout: keepAliveMillis,
-        connect: (options, callback) => {
-          fork(connector(target(options, true))).addObserver((exit) =>
-            Exit.isSuccess(exit) ? callback(null, exit.value) : callback(toError(exit.cause), null)
-          )
-        }
-      })
-    ),
-    (agent) => Effect.promise(() => agent.destroy())
+  const agent = (allowH2: boolean): Undici.Agent =>
+    new undici.Agent({
+      allowH2,
+      keepAliveTimeout: keepAliveMillis,
+      keepAliveMaxTimeout: keepAliveMillis,
+      connect: (options, callback) => {
+        fork(connector(target(options, allowH2))).addObserver((exit) =>
+          Exit.isSuccess(exit) ? callback(null, exit.value) : callback(toError(exit.cause), null)
+        )
+      }
+    })
+  const [http2, http1] = yield* Effect.acquireRelease(
+    Effect.sync(() => [agent(true), agent(false)] as const),
+    (agents) => Effect.promise(() => Promise.all(agents.map((agent) => agent.destroy())))
   )
-  return agent.compose((dispatch) => (options, handler) =>
-    dispatch(
-      isRecord(options.headers) && hasRepeated(options.headers)
-        ? { ...options, headers: withRepeated(options.headers) }
-        : options,
-      handler
-    )
+  // Over HTTP/2 undici joins repeated headers with commas, which would make one group of two.
+  return http2.compose((dispatch) => (options, handler) =>
+    isRecord(options.headers) && hasRepeated(options.headers)
+      ? http1.dispatch({ ...options, headers: withRepeated(options.headers) }, handler)
+      : dispatch(options, handler)
   )
 })
 
