@@ -69,20 +69,28 @@ const end = (address: Endpoint.Address, incoming: Pipe, outgoing: Pipe): MemoryC
   const lost = (text: string) => new TransportError({ reason: new ConnectionLost({ address, cause: new Error(text) }) })
   // Failing keeps what was not read yet, and those who wait to write; shutting down lets go of both.
   const fail = (pipe: Pipe, text: string) =>
-    Effect.suspend(() => {
-      pipe.reset = true
-      return Effect.andThen(Queue.fail(pipe.queue, lost(text)), Queue.shutdown(pipe.queue))
-    })
+    Effect.andThen(Queue.fail(pipe.queue, lost(text)), Queue.shutdown(pipe.queue))
   return {
     // The queue forgets a failure that comes behind its end.
     pull: Effect.suspend(() => incoming.reset ? Effect.fail(lost("reset")) : Queue.takeAll(incoming.queue)),
-    write: (chunks) =>
-      Effect.flatMap(
-        Queue.offerAll(outgoing.queue, chunks.flatMap(split)),
-        (rest) => rest.length === 0 ? Effect.void : Effect.fail(lost("write after the end"))
-      ),
+    write: (chunks) => {
+      const late = Effect.fail(lost("write after the end"))
+      return Effect.suspend(() =>
+        outgoing.reset
+          ? late
+          : Effect.flatMap(
+            Queue.offerAll(outgoing.queue, chunks.flatMap(split)),
+            (rest) => rest.length === 0 ? Effect.void : late
+          )
+      )
+    },
     end: Effect.asVoid(Queue.end(outgoing.queue)),
-    reset: Effect.asVoid(Effect.andThen(fail(outgoing, "reset by peer"), fail(incoming, "reset"))),
+    // Both ways at once: whoever one failure wakes must not get through the other way.
+    reset: Effect.suspend(() => {
+      outgoing.reset = true
+      incoming.reset = true
+      return Effect.asVoid(Effect.andThen(fail(outgoing, "reset by peer"), fail(incoming, "reset")))
+    }),
     close: Effect.asVoid(Effect.andThen(Queue.end(outgoing.queue), Queue.shutdown(incoming.queue)))
   }
 }

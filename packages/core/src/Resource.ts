@@ -287,4 +287,4 @@ export const hasVerb = (verbs: number, verb: Verb): boolean => verbs > 0 && (ver
  * ```
  */
 export const isName = (name: string): boolean =>
-  name !== "" && name !== "." && name !== ".." && !/[/%]/.test(name) && name.isWellFormed()
+  name !== "" && name !== "." && name !== ".." && !/[/%]|\p{Surrogate}/u.test(name)

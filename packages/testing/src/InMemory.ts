@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Headers from "effect/http/Headers"
 import type * as HttpBody from "effect/http/HttpBody"
-import type * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -30,7 +30,8 @@ export const server = (handler: Handler): MemoryTransport.Server => ({
   upgrade: Effect.fnUntraced(function*(request) {
     const scope = yield* Scope.make()
     const close = Scope.close(scope, Exit.void)
-    const answer = Effect.flatMap(toServerRequest(request, new URL(request.url)), handler)
+    const url = Option.getOrThrow(HttpClientRequest.toUrl(request))
+    const answer = Effect.flatMap(toServerRequest(request, url), handler)
     const response = yield* Effect.onError(Scope.provide(answer, scope), () => close)
     if (response._tag === "Upgrade") {
       return {
