@@ -301,6 +301,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     })
     const name = yield* Effect.raceFirst(Effect.as(room, undefined), guard)
     advance({ _tag: "Resumed" })
+    // What the server has kept for us meanwhile is on its way.
+    outputAt = now()
     resumed.openUnsafe()
     if (name === undefined) return
     finish(Exit.fail(fail(
@@ -376,7 +378,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   /** Waits until a bare command may be written to. `false`: never again. */
   const gate = Effect.gen(function*() {
     if (supervised || options.tty) return true
-    const since = now()
+    let since = now()
     while (true) {
       const verdict = WriterGate.decide(
         { paused: live.paused, outputAt, ended: statusSeen !== undefined || Deferred.isDoneUnsafe(done) },
@@ -385,7 +387,12 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       )
       if (verdict._tag === "Open") return true
       if (verdict._tag === "Never") return false
-      yield* verdict.millis === undefined ? resumed.await : Effect.sleep(verdict.millis)
+      if (verdict.millis === undefined) {
+        yield* resumed.await
+        since = now()
+      } else {
+        yield* Effect.sleep(verdict.millis)
+      }
     }
   })
 
