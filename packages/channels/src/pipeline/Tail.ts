@@ -1,6 +1,7 @@
 /**
  * The end of a stream of bytes, for messages.
  */
+import * as Bytes from "effect/Bytes"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 
@@ -25,10 +26,7 @@ export const make = (): Tail => {
       size += Math.min(chunk.length, limit)
       while (size - chunks[0]!.length >= limit) size -= chunks.shift()!.length
     },
-    text: () => {
-      const decoder = new TextDecoder()
-      return chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join("") + decoder.decode()
-    }
+    text: () => new TextDecoder().decode(Bytes.concat(chunks).subarray(-limit))
   }
 }
 
