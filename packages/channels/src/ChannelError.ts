@@ -139,6 +139,16 @@ export class StdinUnconsumed extends Data.TaggedError("StdinUnconsumed")<{ reado
   }
 }
 
+/** What feeds the command has failed: its stdin was cut short, and so is its output. */
+export class InputFailed extends Data.TaggedError("InputFailed")<{
+  /** What the feed failed with; the exit code fails with the same. */
+  readonly cause: unknown
+}> {
+  override get message(): string {
+    return "what feeds its stdin has failed, so the command was given up; see the cause"
+  }
+}
+
 /** Why a channel failed. */
 export type ChannelErrorReason =
   | ConnectionLost
@@ -153,6 +163,7 @@ export type ChannelErrorReason =
   | KillUnsupported
   | StdinNotPiped
   | StdinUnconsumed
+  | InputFailed
 
 /** A channel that failed after it had opened. */
 export class ChannelError extends Data.TaggedError("ChannelError")<{

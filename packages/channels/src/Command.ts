@@ -14,7 +14,7 @@ import * as Predicate from "effect/Predicate"
 import * as CommandLine from "effect/process/CommandLine"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
+import * as Stream from "effect/Stream"
 import type { ExecHandle } from "./ExecHandle.ts"
 import type { ExecOptions } from "./ExecOptions.ts"
 import type { ExitedNonZero } from "./ExitedNonZero.ts"
@@ -151,6 +151,13 @@ export const withInput = <R, E, S, E2, R2>(
 /** The command without its check and its input: a pipeline has its own way with both. */
 export const plain = <R, E, S>(self: Command<R, E, S>): Command<R, never, S> =>
   change(self, { checked: false, input: undefined })
+
+/** A stream with what the command is bound to. The innermost binding comes first: outer ones provide for it. */
+export const bound = (
+  { bindings }: Command<unknown, unknown, unknown>,
+  stream: Stream.Stream<Uint8Array, unknown, unknown>
+): Stream.Stream<Uint8Array, unknown, unknown> =>
+  bindings.reduce((inner, binding) => Stream.provide(inner, binding), stream)
 
 /** The command with a part of its needs provided. A layer is built in the scope that the command runs in. */
 export const bind = <R, E, S, I, E2, R2>(

@@ -113,12 +113,17 @@ export const pipeTo: {
  * all commands that are bound to the same one.
  */
 export const provide: {
+  <I>(context: Context.Context<I>): <R, E, S>(self: Command.Command<R, E, S>) => Command.Command<Exclude<R, I>, E, S>
   <I, E2, R2>(
-    binding: Layer.Layer<I, E2, R2> | Context.Context<I>
+    layer: Layer.Layer<I, E2, R2>
   ): <R, E, S>(self: Command.Command<R, E, S>) => Command.Command<Exclude<R, I> | R2, E, S | E2>
+  <R, E, S, I>(
+    self: Command.Command<R, E, S>,
+    context: Context.Context<I>
+  ): Command.Command<Exclude<R, I>, E, S>
   <R, E, S, I, E2, R2>(
     self: Command.Command<R, E, S>,
-    binding: Layer.Layer<I, E2, R2> | Context.Context<I>
+    layer: Layer.Layer<I, E2, R2>
   ): Command.Command<Exclude<R, I> | R2, E, S | E2>
 } = dual(2, Command.bind)
 
@@ -183,7 +188,12 @@ export const stream = <A extends Runnable>(self: A): Stream.Stream<Uint8Array, F
     : Stream.unwrap(
       Effect.map(
         started(self),
-        ({ exitCode, handle }) => Stream.concat(handle.stdout, Stream.fromEffectDrain(exitCode))
+        ({ exitCode, handle }) =>
+          Stream.concat(
+            // The exit code fails with the feed's own error.
+            Stream.catchReason(handle.stdout, "ChannelError", "InputFailed", () => Stream.empty),
+            Stream.fromEffectDrain(exitCode)
+          )
       )
     )
   // Sound: `Failure` and `Services` say for each kind of runnable what the branch for it has.

@@ -142,7 +142,7 @@ export const stagesOf = (value: Stageable): ReadonlyArray<Stage> => {
     // What feeds a command is a stage of its own, so that its failure is told apart from the command's.
     return input === undefined
       ? [pod]
-      : [{ _tag: "Through", through: through(() => input, { name: "feed" }) }, pod]
+      : [{ _tag: "Through", through: through(() => Command.bound(value, input), { name: "feed" }) }, pod]
   }
   if (isThrough(value)) return [{ _tag: "Through", through: value }]
   return flatten(value, {})

@@ -8,6 +8,7 @@
  */
 import type { KubeClient } from "@effect-k8s/core/KubeClient"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -52,8 +53,8 @@ export const launch = Effect.fnUntraced(function*<E, R>(
   pipeline: Pipeline.Pipeline<E, R>
 ): Effect.fn.Return<Launched<E>, never, R | Scope.Scope> {
   const parent = yield* Effect.scope
-  const context = yield* Effect.context<R>()
   const memoMap = yield* currentMemoMap
+  const context = Context.add(yield* Effect.context<R>(), Layer.CurrentMemoMap, memoMap)
   const clock = yield* Effect.clockWith(Effect.succeed)
   const now = (): number => clock.currentTimeMillisUnsafe()
   const states = pipeline.stages.map((stage, index) => StageState.make(stage, index, parent, now()))
@@ -115,7 +116,6 @@ export const launch = Effect.fnUntraced(function*<E, R>(
   const start = (state: StageState.StageState, stage: RunningStage.Process): Effect.Effect<void> =>
     RunningStage.start(stage, state.index > 0).pipe(
       Effect.provideService(Scope.Scope, state.scope),
-      Effect.provideService(Layer.CurrentMemoMap, memoMap),
       Effect.matchCauseEffect({
         onFailure: (cause) => abort(state, cause),
         onSuccess: (running) =>

@@ -2,6 +2,7 @@
  * Starts a command value: provides what it is bound to, starts it, writes its input.
  */
 import type { KubeClient } from "@effect-k8s/core/KubeClient"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -9,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as CommandLine from "effect/process/CommandLine"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { ChannelError, InputFailed } from "../ChannelError.ts"
 import type { Command } from "../Command.ts"
 import * as ExecHandle from "../ExecHandle.ts"
 import { ExitedNonZero } from "../ExitedNonZero.ts"
@@ -64,28 +66,48 @@ export const startCommand = Effect.fnUntraced(function*<R, E, S>(
     context as Context.Context<KubeClient>
   ) as Sound<ExecHandle.ExecHandle>
 
-  const inputFailed = Deferred.makeUnsafe<never, E>()
-  if (input !== undefined) {
-    const write = Stream.run(
-      Stream.tapCause(input as Stream.Stream<Uint8Array, E, R>, (cause) => Deferred.failCause(inputFailed, cause)),
-      handle.stdin
-    )
-    yield* Effect.forkScoped(Effect.provideContext(Effect.ignoreCause(write), context))
-  }
-
-  // An input that failed has cut the command's stdin short: that comes before its exit code.
-  const exitCode = input === undefined
-    ? handle.exitCode
-    : Effect.raceFirst(handle.exitCode, Deferred.await(inputFailed))
+  // Sound: what a command is fed with fails as its type says.
+  const fed = input === undefined
+    ? handle
+    : yield* Effect.provideContext(feed(handle, input as Stream.Stream<Uint8Array, E, R>), context)
   return ExecHandle.make<E>({
-    ...handle,
+    ...fed,
     exitCode: command.checked
       ? Effect.filterOrFail(
-        exitCode,
+        fed.exitCode,
         (code) => code === 0,
         // Sound: a checked command has ExitedNonZero in `E`.
         (code) => exitedNonZero(command, code, "") as E
       )
-      : exitCode
+      : fed.exitCode
+  })
+})
+
+/**
+ * Writes a stream to the command's stdin, in the current scope. When it fails, the command's stdin was cut short: that
+ * comes before its outcome, and ends its outputs, because the command may wait for more for ever.
+ */
+const feed = Effect.fnUntraced(function*<E, R>(
+  handle: ExecHandle.ExecHandle,
+  input: Stream.Stream<Uint8Array, E, R>
+): Effect.fn.Return<ExecHandle.ExecHandle<E>, never, R | Scope.Scope> {
+  const failed = Deferred.makeUnsafe<never, E>()
+  const write = Stream.run(Stream.tapCause(input, (cause) => Deferred.failCause(failed, cause)), handle.stdin)
+  yield* Effect.forkScoped(Effect.ignoreCause(write))
+  const cut = Effect.catchCause(
+    Deferred.await(failed),
+    (cause) =>
+      Effect.fail(
+        new ChannelError({ reason: new InputFailed({ cause: Cause.squash(cause) }), channel: handle.info })
+      )
+  )
+  return ExecHandle.make<E>({
+    ...handle,
+    stdout: Stream.interruptWhen(handle.stdout, cut),
+    stderr: Stream.interruptWhen(handle.stderr, cut),
+    all: Stream.interruptWhen(handle.all, cut),
+    exitCode: Effect.raceFirst(handle.exitCode, Deferred.await(failed)),
+    verified: Effect.raceFirst(handle.verified, cut),
+    status: Effect.raceFirst(handle.status, cut)
   })
 })
