@@ -8,6 +8,8 @@ import { rows as messages } from "./rows/messages.ts"
 import { rows as outcomes } from "./rows/outcomes.ts"
 import { rows as pipeline } from "./rows/pipeline.ts"
 import { rows as refusals } from "./rows/refusals.ts"
+import { rows as starts } from "./rows/starts.ts"
+import { rows as tunnel } from "./rows/tunnel.ts"
 import { rows as upgrade } from "./rows/upgrade.ts"
 import { rows as volume } from "./rows/volume.ts"
 
@@ -19,6 +21,8 @@ export const table: ReadonlyArray<Row> = [
   ...liveness,
   ...volume,
   ...upgrade,
+  ...tunnel,
   ...outcomes,
+  ...starts,
   ...pipeline
 ]

@@ -1,0 +1,214 @@
+/**
+ * How often a command is started: never twice, whatever the answers; and how a server is met that cannot do what a
+ * command needs.
+ */
+import * as Exec from "@effect-k8s/channels/Exec"
+import type { ExecOptions } from "@effect-k8s/channels/ExecOptions"
+import * as KubeClient from "@effect-k8s/core/KubeClient"
+import type { KubeError } from "@effect-k8s/core/KubeError"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import * as ExecFault from "../../pods/ExecFault.ts"
+import * as Respond from "../../server/Respond.ts"
+import * as Failure from "../../store/Failure.ts"
+import * as Clients from "../Clients.ts"
+import { Lab, minorVersion } from "../Lab.ts"
+import * as Remote from "../Remote.ts"
+import { check, failureOf, reasonOf, type Row, row, same } from "../Row.ts"
+import * as Scripted from "../Scripted.ts"
+
+const scripted = "a real server does not count how often it has started a command"
+
+const codes = [400, 403, 404, 405, 409, 426, 429, 500, 501, 502, 503, 504]
+const refusal = (code: number) =>
+  ExecFault.respond(Respond.failure(new Failure.Failure({ status: { code, reason: "Unknown", message: "no" } })))
+
+/** Answers that start nothing, and answers behind which the command runs, with how often it may be asked for. */
+const answers: ReadonlyArray<readonly [name: string, fault: ExecFault.ExecFault, requests: number]> = [
+  ...codes.map((code) => [`${code} with a text`, ExecFault.refuse(code, "no"), 1] as const),
+  ...codes.filter((code) => code !== 403).map((code) => [`${code} without a body`, ExecFault.refuse(code), 1] as const),
+  ...codes.map((code) => [`${code} with a Status`, refusal(code), 1] as const),
+  ["a refused subprotocol", ExecFault.refuseSubprotocol, 2],
+  ["no HTTP", ExecFault.garbledAnswer, 1],
+  ["a connection that ends before the answer", ExecFault.closeBeforeAnswer, 1],
+  ["a connection that is reset before the answer", ExecFault.raw("", "reset"), 1],
+  ["half an answer", ExecFault.raw("HTTP/1.1 101 Switching Pro"), 1],
+  ["an answer that is lost", ExecFault.loseAnswer, 1],
+  ["an answer that comes too late", ExecFault.delayAnswer("400 millis"), 1],
+  ["a wrong Sec-WebSocket-Accept", ExecFault.wrongAccept, 1],
+  ["a subprotocol that was not offered", ExecFault.wrongSubprotocol(), 1],
+  ["a connection that is cut at once", ExecFault.cut(0), 1],
+  ["a session without a Status", ExecFault.withoutStatus, 1]
+]
+
+const intents: ReadonlyArray<readonly [name: string, options: ExecOptions]> = [
+  ["supervised", {}],
+  ["bare", { supervise: "never" }],
+  ["with stdin", { stdin: "pipe" }],
+  ["bare with stdin", { stdin: "pipe", supervise: "never" }]
+]
+
+/** Runs a command to whatever end, on a server that answers so once, and would do better the second time. */
+const attempt = Effect.fnUntraced(function*(fault: ExecFault.ExecFault, options: ExecOptions) {
+  const { target } = yield* Lab
+  const { pods, requests } = yield* Scripted.cluster
+  const marker = Remote.makeMarker()
+  yield* Scripted.fault(marker, fault, { times: 1 })
+  const command = Exec.on(target(), { ...options, handshakeTimeout: "200 millis" })(["true", marker])
+  yield* Effect.exit(Effect.scoped(Effect.gen(function*() {
+    const handle = yield* command
+    if (options.stdin === "pipe") yield* Stream.run(Stream.empty, handle.stdin)
+    yield* handle.exitCode
+  })))
+  const word = Scripted.withWord(marker)
+  return {
+    starts: pods.starts(word),
+    requests: yield* requests.count({ resource: "pods/exec", path: new RegExp(marker) })
+  }
+})
+
+const failureText = ({ reason }: KubeError): string => reason._tag
+
+/** The rows, in the order of the list of cases. */
+export const rows: ReadonlyArray<Row> = [
+  row("V12", "no answer makes us start a command twice, nor ask again for one that may have been started", function*() {
+    for (const [intent, options] of intents) {
+      const seen = yield* Effect.forEach(
+        answers,
+        ([name, fault, most]) =>
+          Effect.map(attempt(fault, options), ({ requests, starts }) => ({ name, most, requests, starts })),
+        {
+          concurrency: 8
+        }
+      )
+      // The ones that come late have come by then.
+      yield* Effect.sleep("500 millis")
+      for (const { most, name, requests, starts } of seen) {
+        const count = yield* starts
+        yield* check(count <= 1, `${intent}, ${name}: started ${count} times`)
+        yield* check(requests <= most, `${intent}, ${name}: asked for ${requests} times`)
+      }
+    }
+  }, { paths: ["direct"], scripted }),
+  row("V12", "a refused offer is followed by the next one: the command is started once", function*() {
+    const { starts, requests } = yield* attempt(ExecFault.refuseSubprotocol, { supervise: "never" })
+    yield* same([requests, yield* starts], [2, 1], "requests and starts of v4, then v5")
+  }, { paths: ["direct"], scripted }),
+  row("V12", "credentials that are renewed after a 401 start the command once", function*() {
+    const { credentials, target } = yield* Lab
+    const { pods, requests } = yield* Scripted.cluster
+    const client = yield* Clients.make({ credentials: { ...credentials, invalidate: Effect.succeed(true) } })
+    const marker = Remote.makeMarker()
+    yield* Scripted.fault(marker, ExecFault.refuse(401, "Unauthorized"), { times: 1 })
+    const code = Exec.exitCode(Exec.on(target())(["true", marker]))
+    yield* same(yield* Effect.provideService(code, KubeClient.KubeClient, client), 0, "exit code")
+    yield* same(yield* requests.count({ resource: "pods/exec", path: new RegExp(marker) }), 2, "requests")
+    yield* same(yield* pods.starts(Scripted.withWord(marker)), 1, "starts")
+  }, { paths: ["direct"], scripted }),
+  row(
+    "V12",
+    "without sh in the image a command that is run without it is started once, and then asked for once",
+    function*() {
+      const { target } = yield* Lab
+      const { pods, requests } = yield* Scripted.cluster
+      const client = yield* Clients.make()
+      for (const expected of [2, 1]) {
+        const marker = Remote.makeMarker()
+        const code = Exec.exitCode(Exec.on(target("shell-less"))(["echo", marker]))
+        yield* same(yield* Effect.provideService(code, KubeClient.KubeClient, client), 0, "exit code")
+        yield* same(yield* pods.starts(Scripted.withWord(marker)), 1, "starts")
+        yield* same(yield* requests.count({ resource: "pods/exec", path: new RegExp(marker) }), expected, "requests")
+      }
+    },
+    { paths: ["direct"], scripted: "the images of the real cluster all have sh" }
+  ),
+  row("V12", "a connection that is lost around the handshake starts the command at most once", function*() {
+    const { dials, target, tunnel } = yield* Lab
+    const moments = [0, 1, 2, 4, 8, 16, 32, 64]
+    const file = Remote.makeFile()
+    for (const [i, millis] of moments.entries()) {
+      const script = `echo ${i} >>${file}; sleep 0.1`
+      const command = Exec.on(target(), { supervise: i % 2 === 0 ? "never" : "preferred" })(["sh", "-c", script])
+      const fiber = yield* Effect.forkChild(Exec.exitCode(command), { startImmediately: true })
+      while (dials() <= i) yield* Effect.sleep(1)
+      yield* Effect.sleep(millis)
+      yield* tunnel.drop("reset")
+      yield* Fiber.await(fiber)
+    }
+    yield* Effect.sleep("500 millis")
+    const lines = yield* Exec.lines(Exec.on(target())(["sh", "-c", `touch ${file}; sort ${file}; rm ${file}`]))
+    yield* same(lines, [...new Set(lines)], "the starts of each")
+    yield* same(dials(), moments.length + 1, "connections dialled")
+  }, { paths: ["tunnel"] }),
+  row("V13", "a bare command is sent nothing while its output is waiting, and nothing after its end", function*() {
+    const { target } = yield* Lab
+    for (const [size, rate] of [[8, 4_000_000], [64, 40_000_000]] as const) {
+      const marker = Remote.makeMarker()
+      const command = Exec.on(target(), {
+        supervise: "never",
+        stdin: "pipe",
+        bufferBytes: 64 * 1024,
+        heartbeat: { after: "20 millis", within: "1 minute", keepAliveAfter: "30 millis" }
+      })(["sh", "-c", `sleep 0.3; head -c ${size * 1024 * 1024} /dev/zero`, marker])
+      yield* Effect.scoped(Effect.gen(function*() {
+        const handle = yield* command
+        const trickle = Stream.map(Stream.tick("10 millis"), () => Uint8Array.of(1))
+        const writing = yield* Effect.forkChild(Effect.exit(Stream.run(Stream.take(trickle, 200), handle.stdin)))
+        yield* Effect.exit(Stream.runDrain(Remote.throttle(rate)(handle.stdout)))
+        yield* Effect.exit(handle.exitCode)
+        yield* Fiber.join(writing)
+      }))
+      const [record] = yield* Scripted.records(marker)
+      const ours = record?.arrivals.filter(({ kind }) => kind !== "close") ?? []
+      yield* check(ours.length > 5, `only ${ours.length} arrivals: the row shows nothing`)
+      const early = ours.filter(({ backlog }) => backlog > 0)
+      yield* same(early, [], "what arrived while output was waiting")
+      yield* same(ours.filter(({ afterStatus }) => afterStatus), [], "what arrived after the end")
+    }
+  }, { paths: ["direct"], scripted: "a real server does not tell when a byte has reached it" }),
+  row("H1", "a server without v5 refuses a command with stdin after one request, and nothing was started", function*() {
+    const { client, cluster, target } = yield* Scripted.own({ era: "1.28" })
+    for (const supervise of ["preferred", "never", "required"] as const) {
+      const before = yield* cluster.requests.count({ resource: "pods/exec" })
+      const command = Exec.feed(Exec.on(target, { supervise })(["cat"]), Stream.make(new Uint8Array(10)))
+      const error = yield* failureOf(Effect.provideService(Exec.exitCode(command), KubeClient.KubeClient, client))
+      yield* same(error._tag === "KubeError" ? failureText(error) : error._tag, "HalfCloseUnsupported", "reason")
+      yield* check(error.message.includes("without stdin"), `the message says not what to do: ${error.message}`)
+      yield* same((yield* cluster.requests.count({ resource: "pods/exec" })) - before, 1, "requests")
+    }
+    yield* same(yield* cluster.pods.starts(), 0, "starts")
+  }, { paths: ["direct"], scripted: "this needs a server that is older than the one it would run on" }),
+  row("H1", "so does a real one", function*() {
+    const { dials, target } = yield* Lab
+    const file = Remote.makeFile()
+    const command = Exec.on(target())(["sh", "-c", `touch ${file}; cat`])
+    yield* same(yield* reasonOf(Exec.exitCode(Exec.feed(command, Stream.empty))), "HalfCloseUnsupported", "reason")
+    yield* same(dials(), 1, "connections dialled")
+    yield* same(yield* Exec.exitCode(Exec.on(target())(["test", "-e", file])), 1, "exit code of a test for the file")
+  }, {
+    paths: ["tunnel"],
+    inapplicable: (server) =>
+      server._tag === "Cluster" && minorVersion(server) < 30 ? undefined : "the server can be told the end of stdin"
+  }),
+  row(
+    "H1",
+    "what needs no end of stdin works on a server without v5: outputs, secret variables, a terminal",
+    function*() {
+      const { client, target } = yield* Scripted.own({ era: "1.28" })
+      const command = Exec.on(target, { env: { SECRET: Redacted.make("42") } })(["sh", "-c", "echo $SECRET; exit 3"])
+      yield* Effect.provideService(
+        Effect.gen(function*() {
+          const handle = yield* command
+          yield* same(handle.protocol, "v4.channel.k8s.io", "protocol")
+          yield* same(yield* Stream.mkString(Stream.decodeText(handle.stdout)), "42\n", "stdout")
+          yield* same(yield* handle.exitCode, 3, "exit code")
+        }),
+        KubeClient.KubeClient,
+        client
+      )
+    },
+    { paths: ["direct"], scripted: "the rows on outputs run on a real server without v5 as well" }
+  )
+]
