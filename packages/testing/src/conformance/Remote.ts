@@ -72,6 +72,19 @@ export const pauseAfterFirst =
       })
     })
 
+/** Reads nothing for a while after each so many bytes. */
+export const pauseAfterEach =
+  (bytes: number, millis: number) => <E, R>(stream: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Uint8Array, E, R> =>
+    Stream.suspend(() => {
+      let left = bytes
+      return Stream.mapArrayEffect(stream, (chunks) => {
+        for (const chunk of chunks) left -= chunk.length
+        if (left > 0) return Effect.succeed(chunks)
+        left = bytes
+        return Effect.as(Effect.sleep(millis), chunks)
+      })
+    })
+
 /** Counts bytes. */
 export const countBytes = <E, R>(stream: Stream.Stream<Uint8Array, E, R>): Effect.Effect<number, E, R> =>
   Stream.runFold(stream, () => 0, (sum, chunk) => sum + chunk.length)

@@ -195,7 +195,8 @@ export const rows: ReadonlyArray<Row> = [
     const lab = yield* Lab
     const target = lab.target("cat-less")
     yield* same(yield* Exec.string(Exec.on(target)(["echo", "hello"])), "hello\n", "stdout")
-    const data = RandomData.make(9, MiB)
+    // More than all buffers on the way hold, or the feed could end before the command does.
+    const data = RandomData.make(9, 64 * MiB)
     const results = yield* Exec.run(Exec.feed(Exec.on(target)(["head", "-c", "100"]), data.stream))
     yield* same(results.map(({ end }) => end), ["EndedEarly", "Completed"], "ends")
   }, { scripted: "the images of the real cluster all have cat" }),

@@ -6,6 +6,7 @@ import * as Exec from "@effect-k8s/channels/Exec"
 import type { ExecOptions } from "@effect-k8s/channels/ExecOptions"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import type { KubeError } from "@effect-k8s/core/KubeError"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
@@ -19,6 +20,7 @@ import * as Remote from "../Remote.ts"
 import { check, failureOf, reasonOf, type Row, row, same } from "../Row.ts"
 import * as Scripted from "../Scripted.ts"
 
+const MiB = 1024 * 1024
 const scripted = "a real server does not count how often it has started a command"
 
 const codes = [400, 403, 404, 405, 409, 426, 429, 500, 501, 502, 503, 504]
@@ -144,27 +146,32 @@ export const rows: ReadonlyArray<Row> = [
   }, { paths: ["tunnel"] }),
   row("V13", "a bare command is sent nothing while its output is waiting, and nothing after its end", function*() {
     const { target } = yield* Lab
-    for (const [size, rate] of [[8, 4_000_000], [64, 40_000_000]] as const) {
+    for (const slowly of [Remote.pauseAfterEach(MiB, 300), Remote.throttle(4_000_000)]) {
       const marker = Remote.makeMarker()
       const command = Exec.on(target(), {
         supervise: "never",
         stdin: "pipe",
         bufferBytes: 64 * 1024,
-        heartbeat: { after: "20 millis", within: "1 minute", keepAliveAfter: "30 millis" }
-      })(["sh", "-c", `sleep 0.3; head -c ${size * 1024 * 1024} /dev/zero`, marker])
+        heartbeat: { after: "200 millis", within: "1 minute", keepAliveAfter: "250 millis" }
+      })(["sh", "-c", `head -c ${8 * MiB} /dev/zero; cat >/dev/null; exit 7`, marker])
       yield* Effect.scoped(Effect.gen(function*() {
         const handle = yield* command
-        const trickle = Stream.map(Stream.tick("10 millis"), () => Uint8Array.of(1))
-        const writing = yield* Effect.forkChild(Effect.exit(Stream.run(Stream.take(trickle, 200), handle.stdin)))
-        yield* Effect.exit(Stream.runDrain(Remote.throttle(rate)(handle.stdout)))
-        yield* Effect.exit(handle.exitCode)
+        const begun = yield* Deferred.make<void>()
+        // Before the first output nobody can know that there will be some. The end of stdin is our last word, so that
+        // the end of the command meets none.
+        const trickle = Stream.tick("10 millis").pipe(Stream.map(() => Uint8Array.of(1)), Stream.take(20))
+        const writing = yield* Effect.forkChild(
+          Effect.andThen(Deferred.await(begun), Stream.run(trickle, handle.stdin))
+        )
+        const output = Stream.tap(slowly(handle.stdout), () => Deferred.succeed(begun, undefined))
+        yield* same(yield* Remote.countBytes(output), 8 * MiB, "bytes of stdout")
+        yield* same(yield* handle.exitCode, 7, "exit code")
         yield* Fiber.join(writing)
       }))
       const [record] = yield* Scripted.records(marker)
       const ours = record?.arrivals.filter(({ kind }) => kind !== "close") ?? []
-      yield* check(ours.length > 5, `only ${ours.length} arrivals: the row shows nothing`)
-      const early = ours.filter(({ backlog }) => backlog > 0)
-      yield* same(early, [], "what arrived while output was waiting")
+      yield* same(ours.filter(({ kind }) => kind === "stdin").length, 20, "writes that arrived")
+      yield* same(ours.filter(({ backlog }) => backlog > 0), [], "what arrived while output was waiting")
       yield* same(ours.filter(({ afterStatus }) => afterStatus), [], "what arrived after the end")
     }
   }, { paths: ["direct"], scripted: "a real server does not tell when a byte has reached it" }),
