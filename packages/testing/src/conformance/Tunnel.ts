@@ -1,7 +1,6 @@
 /**
- * A tunnel to drive a custom dialler with: a relay on the loopback, like an agent that sits inside a cluster's network.
- *
- * Each connection begins with a line that names the target; after it, bytes pass both ways with back-pressure.
+ * A tunnel to drive a custom dialler with, like that of an agent which sits inside a cluster's network and dials out: all
+ * connections are streams over the one connection that the agent has made.
  */
 import type { Dial } from "@effect-k8s/core/Endpoint"
 import * as NodeSocket from "@effect/platform-node-shared/NodeSocket"
@@ -9,95 +8,103 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Net from "node:net"
+import type { Duplex } from "node:stream"
+import * as Multiplexer from "./Multiplexer.ts"
 
 /** A running tunnel. */
 export interface Tunnel {
   readonly dial: Dial
   /** Connections that were dialled through it. */
   readonly dials: () => number
-  /** Ends every connection through it: in order, or with an RST. New ones still pass. */
+  /** Ends the agent's connection, and with it all that go through it: in order, or with an RST. The agent dials again. */
   readonly drop: (how: "fin" | "reset") => Effect.Effect<void>
   /** Passes no more bytes, either way, and closes nothing. */
   readonly silence: Effect.Effect<void>
 }
 
-/** Starts a relay; the scope ends it and its connections. */
+/** The agent's connection: our end, and the agent's. */
+interface Carrier {
+  readonly near: Net.Socket
+  readonly far: Net.Socket
+  readonly streams: Multiplexer.Multiplexer
+  readonly agent: Multiplexer.Multiplexer
+}
+
+/** Starts a tunnel; the scope ends it and its connections. */
 export const make: Effect.Effect<Tunnel, never, Scope.Scope> = Effect.gen(function*() {
-  const pairs = new Set<readonly [Net.Socket, Net.Socket]>()
-  let dials = 0
-
-  const relay = (near: Net.Socket): void => {
-    near.on("error", () => near.destroy())
-    near.once("readable", () => {
-      const head: Buffer | null = near.read()
-      const end = head?.indexOf("\n") ?? -1
-      if (head === null || end === -1) {
-        near.destroy()
-        return
-      }
-      const [host, port] = head.subarray(0, end).toString().split(" ")
-      near.unshift(head.subarray(end + 1))
-      const far = Net.connect({ host: host ?? "", port: Number(port), noDelay: true, allowHalfOpen: true })
-      const pair = [near, far] as const
-      pairs.add(pair)
-      far.on("error", () => near.destroy())
-      far.on("close", () => near.destroy())
-      near.on("close", () => {
-        far.destroy()
-        pairs.delete(pair)
-      })
-      near.pipe(far)
-      far.pipe(near)
-    })
-  }
-
-  const server = yield* Effect.acquireRelease(
+  const hub = yield* Effect.acquireRelease(
     Effect.callback<Net.Server>((resume) => {
-      const server = Net.createServer({ noDelay: true, allowHalfOpen: true }, relay)
+      const server = Net.createServer({ noDelay: true })
       server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
     }),
-    (server) =>
-      Effect.sync(() => {
-        server.close()
-        for (const pair of pairs) for (const socket of pair) socket.destroy()
-      })
+    (server) => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
   )
-  const address = server.address()
+  const address = hub.address()
   const port = typeof address === "object" && address !== null ? address.port : 0
 
-  const forEachSocket = (f: (socket: Net.Socket) => void): Effect.Effect<void> =>
+  /** The agent dials out. */
+  const connect = Effect.callback<Carrier>((resume) => {
+    const far = Net.connect({ host: "127.0.0.1", port, noDelay: true })
+    hub.once(
+      "connection",
+      (near) =>
+        resume(Effect.succeed({ near, far, streams: Multiplexer.make(near), agent: Multiplexer.make(far, relay) }))
+    )
+  })
+  let carrier = yield* connect
+  let dials = 0
+  yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
-      for (const pair of pairs) for (const socket of pair) f(socket)
+      carrier.near.destroy()
+      carrier.far.destroy()
     })
+  )
+
+  const open = ({ host, port }: Parameters<Dial>[0]): Effect.Effect<Duplex, never, Scope.Scope> =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        dials++
+        return carrier.streams.open(`${host} ${port}`)
+      }),
+      (stream) => Effect.sync(() => stream.destroy())
+    )
 
   return {
-    dial: (target) => withPreface(port, `${target.host} ${target.port}\n`, () => dials++),
+    dial: (target) => lazily(NodeSocket.fromDuplex(open(target))),
     dials: () => dials,
-    drop: (how) => forEachSocket((socket) => how === "fin" ? socket.destroySoon() : socket.resetAndDestroy()),
-    silence: forEachSocket((socket) => {
-      socket.unpipe()
-      socket.pause()
+    drop: Effect.fnUntraced(function*(how) {
+      const { far, near } = carrier
+      if (how === "fin") far.destroySoon()
+      else far.resetAndDestroy()
+      // One that was silenced would not hear of it.
+      near.resume()
+      carrier = yield* connect
+    }),
+    silence: Effect.sync(() => {
+      carrier.streams.silence()
+      carrier.agent.silence()
     })
   }
 })
 
-/** A socket to the relay that says where it wants to go, before anything else. */
-const withPreface = (port: number, line: string, dialled: () => void): Socket.Socket => {
+/** The agent's side of a stream: a connection to where it wants to go. */
+const relay = (target: string, stream: Duplex): void => {
+  const [host, port] = target.split(" ")
+  const socket = Net.connect({ host: host ?? "", port: Number(port), noDelay: true, allowHalfOpen: true })
+  socket.on("error", (error) => stream.destroy(error))
+  stream.on("close", () => socket.destroy())
+  stream.pipe(socket)
+  socket.pipe(stream)
+}
+
+/** A socket from what makes one. */
+const lazily = (make: Effect.Effect<Socket.Socket>): Socket.Socket => {
   let made: Socket.Socket | undefined
-  const connection = Effect.suspend(() =>
-    made === undefined
-      ? Effect.map(NodeSocket.makeNet({ host: "127.0.0.1", port, noDelay: true }), (socket) => made = socket)
-      : Effect.succeed(made)
+  const socket = Effect.suspend(() =>
+    made === undefined ? Effect.tap(make, (socket) => Effect.sync(() => (made = socket))) : Effect.succeed(made)
   )
   return Socket.make({
-    reader: Effect.gen(function*() {
-      const socket = yield* connection
-      dialled()
-      const reader = yield* socket.reader
-      const writer = yield* socket.writer
-      yield* writer.write(line)
-      return reader
-    }),
-    writer: Effect.flatMap(connection, (socket) => socket.writer)
+    reader: Effect.flatMap(socket, ({ reader }) => reader),
+    writer: Effect.flatMap(socket, ({ writer }) => writer)
   })
 }

@@ -140,6 +140,7 @@ export const rows: ReadonlyArray<Row> = [
     yield* Effect.addFinalizer(() => tunnel.drop("reset"))
     const stalled = ["PeerStalled", "PeerStalled", "PeerStalled"]
     yield* same(yield* within(idle(tunnel.silence)), stalled, "stdout, exit code, stderr of a silent command")
+    yield* tunnel.drop("reset")
     yield* same(
       yield* within(midStream(tunnel.silence)),
       stalled,
