@@ -11,14 +11,14 @@ import * as RequestLog from "./RequestLog.ts"
 import { resources as builtInResources } from "./schemas/resources.ts"
 import * as Authentication from "./server/Authentication.ts"
 import * as Authorization from "./server/Authorization.ts"
-import type { Handler, Middleware } from "./server/Exchange.ts"
+import type { Handler } from "./server/Exchange.ts"
+import * as Middlewares from "./server/Middlewares.ts"
 import * as RequestInfo from "./server/RequestInfo.ts"
 import * as Respond from "./server/Respond.ts"
 import * as Router from "./server/Router.ts"
 import type * as Subresources from "./server/Subresources.ts"
 import * as Watches from "./server/Watches.ts"
 import * as Cursor from "./store/Cursor.ts"
-import * as Failure from "./store/Failure.ts"
 import * as Registry from "./store/Registry.ts"
 import * as ResourceRow from "./store/ResourceRow.ts"
 import * as Store from "./store/Store.ts"
@@ -129,7 +129,10 @@ export const make = Effect.fnUntraced(function*(
   const { faults, middleware: faulty } = Faults.make(authenticator.identify)
   return {
     // From the inside out: the log is written of everything, faults answer as nobody else would.
-    handler: [recovered, audited, faulty, logged].reduce((next, middleware) => middleware(next), route(parts)),
+    handler: [Middlewares.recovered, Middlewares.audited, Middlewares.compressed, faulty, logged].reduce(
+      (next, middleware) => middleware(next),
+      route(parts)
+    ),
     registry,
     faults,
     requests: log,
@@ -166,24 +169,4 @@ const route = (parts: Router.Parts): Handler => (original) =>
     const denied = parts.authorizer.check(acting.success, info)
     const answer = denied === undefined ? Router.handle(parts, request, info, acting.success) : Effect.fail(denied)
     return Effect.catch(answer, (failure) => Effect.succeed(Respond.failure(failure)))
-  })
-
-// A handler that dies is a bug here; the client sees what a server that panics answers.
-const recovered: Middleware = (next) => (request) =>
-  Effect.catchDefect(next(request), (defect) =>
-    Effect.as(
-      Effect.logError("the test cluster failed to answer a request", defect),
-      Respond.failure(Failure.internal(`Internal error occurred: ${String(defect)}`))
-    ))
-
-// The headers of every answer that is HTTP. An upgrade has none but its own.
-const audited: Middleware = (next) => (request) =>
-  Effect.map(next(request), (response) => {
-    if (response._tag === "Raw" || response._tag === "Upgrade") return response
-    const headers = {
-      "Audit-Id": request.headers.get("audit-id")?.[0] ?? crypto.randomUUID(),
-      "Cache-Control": "no-cache, private",
-      ...response.headers
-    }
-    return { ...response, headers }
   })
