@@ -1,0 +1,24 @@
+/**
+ * `pnpm test:cluster`: the conformance table on each runtime against the cluster of `KUBECONFIG`, in a namespace of its
+ * own. The last line counts: `N passed, N failed, N skipped`.
+ */
+import * as Steps from "./steps.ts"
+
+const kubeconfig = process.env["KUBECONFIG"]
+
+if (kubeconfig === undefined || kubeconfig === "") {
+  console.error("test:cluster runs against the cluster of KUBECONFIG, which is not set; set it to a kubeconfig file")
+  process.exitCode = 2
+} else {
+  await Steps.runAll(["node", "deno"].map((runtime) =>
+    Steps.conformance(
+      `conformance on ${runtime}`,
+      "node",
+      "scripts/conformance.ts",
+      "--runtime",
+      runtime,
+      "--kubeconfig",
+      kubeconfig
+    )
+  ))
+}
