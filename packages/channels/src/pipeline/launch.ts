@@ -37,8 +37,8 @@ export interface Launched<out E> {
 
 interface Failure {
   readonly state: StageState.StageState
-  readonly reason: StageFailureReason
-  readonly stderrTail: string
+  /** Why, told what it had written to stderr. */
+  readonly reason: (stderrTail: string) => StageFailureReason
 }
 
 /** Counts the bytes that pass. */
@@ -66,15 +66,16 @@ export const launch = Effect.fnUntraced(function*<E, R>(
   if (processes === 0) Deferred.doneUnsafe(settled, Effect.void)
 
   const results = (): ReadonlyArray<StageResult> => states.map(StageState.toResult)
-  const stageFailed = ({ reason, state, stderrTail }: Failure): StageFailed =>
-    new StageFailed({
-      stage: state.index,
-      target: StageState.whereabouts(state),
-      command: Pipeline.describe(state.stage),
-      reason,
-      stderrTail,
-      results: results()
-    })
+  const stageFailed = ({ reason, state }: Failure): Effect.Effect<StageFailed> =>
+    Effect.map(state.running?.stderrTail ?? Effect.succeed(""), (stderrTail) =>
+      new StageFailed({
+        stage: state.index,
+        target: StageState.whereabouts(state),
+        command: Pipeline.describe(state.stage),
+        reason: reason(stderrTail),
+        stderrTail,
+        results: results()
+      }))
 
   /** The stage has ended like this, if it had not ended before. */
   const end = (state: StageState.StageState, how: NonNullable<StageState.StageState["end"]>): boolean => {
@@ -95,22 +96,22 @@ export const launch = Effect.fnUntraced(function*<E, R>(
 
   /** Gives the pipeline up for an error that is the user's own: it passes as it is. */
   const giveUp = (state: StageState.StageState, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      end(state, "Failed")
+    Effect.sync(() => {
       // Sound: only a `Through` stage or a layer fails with what is no failure of a process, and `E` is what they do.
-      return Effect.asVoid(Deferred.failCause(fatal, cause as Cause.Cause<E>))
+      Deferred.doneUnsafe(fatal, Effect.failCause(cause as Cause.Cause<E>))
+      end(state, "Failed")
     })
 
   /** Gives the pipeline up for the failure of a process. */
   const abort = (state: StageState.StageState, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
     Effect.gen(function*() {
       if (state.end !== undefined) return
-      const reason = Cause.findErrorOption(cause)
-      if (Option.isNone(reason) || !RunningStage.isStageFailureReason(reason.value)) return yield* giveUp(state, cause)
+      const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+      if (!RunningStage.isStageFailureReason(error)) return yield* giveUp(state, cause)
+      // Before anything else can be the first, and before the end of the last process can pass for success.
+      first ??= { state, reason: () => error }
       end(state, "Failed")
-      const stderrTail = state.running === undefined ? "" : yield* state.running.stderrTail
-      first ??= { state, reason: reason.value, stderrTail }
-      yield* Deferred.fail(fatal, stageFailed(first))
+      yield* Deferred.fail(fatal, yield* stageFailed(first))
     })
 
   const start = (state: StageState.StageState, stage: RunningStage.Process): Effect.Effect<void> =>
@@ -189,10 +190,9 @@ export const launch = Effect.fnUntraced(function*<E, R>(
     state.exitCode = code
     state.verified = verified
     if (code !== 0) {
-      const stderrTail = yield* running.stderrTail
       const command = Pipeline.describe(state.stage)
       const target = StageState.whereabouts(state)
-      first ??= { state, reason: new ExitedNonZero({ exitCode: code, command, target, stderrTail }), stderrTail }
+      first ??= { state, reason: (stderrTail) => new ExitedNonZero({ exitCode: code, command, target, stderrTail }) }
     }
     if (link !== undefined && !state.inputEnded) {
       const unaccounted = running.endedBeforeInput(state.bytesIn)
@@ -230,7 +230,9 @@ export const launch = Effect.fnUntraced(function*<E, R>(
     failure: Deferred.await(fatal),
     results: Effect.raceFirst(Deferred.await(settled), Deferred.await(fatal)).pipe(
       Effect.andThen(
-        Effect.suspend(() => first === undefined ? Effect.succeed(results()) : Effect.fail(stageFailed(first)))
+        Effect.suspend(() =>
+          first === undefined ? Effect.succeed(results()) : Effect.flatMap(stageFailed(first), Effect.fail)
+        )
       )
     )
   }
