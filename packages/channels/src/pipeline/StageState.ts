@@ -1,6 +1,7 @@
 /**
  * What is known of a stage while its pipeline runs.
  */
+import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { Verified } from "../ExecHandle.ts"
 import * as Pipeline from "./Pipeline.ts"
@@ -15,6 +16,8 @@ export interface StageState {
   readonly scope: Scope.Closeable
   readonly begunAt: number
   running: RunningStage | undefined
+  /** Writes its input, if it is a process behind another stage. */
+  link: Fiber.Fiber<void> | undefined
   /** The stage before has given all it had. */
   inputEnded: boolean
   bytesIn: number
@@ -32,6 +35,7 @@ export const make = (stage: Pipeline.Stage, index: number, parent: Scope.Scope, 
   scope: Scope.forkUnsafe(parent),
   begunAt: now,
   running: undefined,
+  link: undefined,
   inputEnded: false,
   bytesIn: 0,
   bytesOut: 0,

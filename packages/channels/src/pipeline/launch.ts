@@ -82,24 +82,37 @@ export const launch = Effect.fnUntraced(function*<E, R>(
     if (state.end !== undefined) return false
     state.end = how
     state.endedAt = now()
-    if (state.stage._tag !== "Through" && --processes === 0) Deferred.doneUnsafe(settled, Effect.void)
     return true
   }
 
-  /** What stands before the stage is no longer needed. */
-  const endBefore = (index: number): Effect.Effect<void> =>
-    Effect.forEach(
-      states.slice(0, index),
-      (state) => end(state, "EndedEarly") ? Scope.close(state.scope, Exit.void) : Effect.void,
-      { concurrency: "unbounded", discard: true }
-    )
+  /** Nothing of the stage is left to wait for. */
+  const settle = (state: StageState.StageState): void => {
+    if (state.stage._tag !== "Through" && --processes === 0) Deferred.doneUnsafe(settled, Effect.void)
+  }
+
+  /**
+   * What stands before the stage is no longer needed. What goes between the stages is interrupted before they are ended,
+   * or one of them would take the end of another for the end of its input.
+   */
+  const endBefore = (index: number, links: ReadonlyArray<Fiber.Fiber<void>> = []): Effect.Effect<void> =>
+    Effect.uninterruptible(Effect.suspend(() => {
+      const ended = states.slice(0, index).filter((state) => end(state, "EndedEarly"))
+      return Effect.andThen(
+        Fiber.interruptAll([...links, ...ended.flatMap(({ link }) => link ?? [])]),
+        Effect.forEach(
+          ended,
+          (state) => Effect.andThen(Scope.close(state.scope, Exit.void), Effect.sync(() => settle(state))),
+          { concurrency: "unbounded", discard: true }
+        )
+      )
+    }))
 
   /** Gives the pipeline up for an error that is the user's own: it passes as it is. */
   const giveUp = (state: StageState.StageState, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
     Effect.sync(() => {
       // Sound: only a `Through` stage or a layer fails with what is no failure of a process, and `E` is what they do.
       Deferred.doneUnsafe(fatal, Effect.failCause(cause as Cause.Cause<E>))
-      end(state, "Failed")
+      if (end(state, "Failed")) settle(state)
     })
 
   /** Gives the pipeline up for the failure of a process. */
@@ -111,6 +124,7 @@ export const launch = Effect.fnUntraced(function*<E, R>(
       // Before anything else can be the first, and before the end of the last process can pass for success.
       first ??= { state, reason: () => error }
       end(state, "Failed")
+      settle(state)
       yield* Deferred.fail(fatal, yield* stageFailed(first))
     })
 
@@ -177,31 +191,37 @@ export const launch = Effect.fnUntraced(function*<E, R>(
       }))
     )
 
-  /** Waits for the end of a process. `link` is the fiber that writes its input. */
-  const watch = Effect.fnUntraced(function*(
-    state: StageState.StageState,
-    running: RunningStage.RunningStage,
-    link: Fiber.Fiber<void> | undefined
-  ) {
+  /** Waits for the end of a process. */
+  const watch = Effect.fnUntraced(function*(state: StageState.StageState, running: RunningStage.RunningStage) {
     const exit = yield* Effect.exit(running.exit)
     if (state.end !== undefined) return
     if (Exit.isFailure(exit)) return yield* abort(state, exit.cause)
     const { code, verified } = exit.value
     state.exitCode = code
     state.verified = verified
+    const { link } = state
+    const early = link !== undefined && !state.inputEnded
+    const unaccounted = early && code === 0 ? running.endedBeforeInput(state.bytesIn) : undefined
+    if (unaccounted !== undefined) return yield* abort(state, Cause.fail(unaccounted))
     if (code !== 0) {
       const command = Pipeline.describe(state.stage)
       const target = StageState.whereabouts(state)
       first ??= { state, reason: (stderrTail) => new ExitedNonZero({ exitCode: code, command, target, stderrTail }) }
     }
-    if (link !== undefined && !state.inputEnded) {
-      const unaccounted = running.endedBeforeInput(state.bytesIn)
-      if (unaccounted !== undefined && code === 0) return yield* abort(state, Cause.fail(unaccounted))
-      yield* Fiber.interrupt(link)
-      yield* endBefore(state.index)
-    }
     end(state, code === 0 ? "Completed" : "Failed")
+    if (early) yield* endBefore(state.index, [link])
+    settle(state)
   })
+
+  /** Runs what nobody waits for. A defect of it, as in the release of a layer, gives the pipeline up. */
+  const inBackground = (
+    state: StageState.StageState,
+    effect: Effect.Effect<void, unknown>
+  ): Effect.Effect<Fiber.Fiber<void>> =>
+    Effect.forkIn(
+      Effect.catchCause(effect, (cause) => Cause.hasDies(cause) ? giveUp(state, cause) : Effect.void),
+      parent
+    )
 
   yield* Effect.forEach(
     states,
@@ -218,10 +238,10 @@ export const launch = Effect.fnUntraced(function*<E, R>(
     const { running } = state
     // It was not started: the pipeline is given up.
     if (running === undefined) break
-    const link = state.index === 0
-      ? undefined
-      : yield* Effect.forkIn(Effect.ignore(Stream.run(inputOf(state, output), running.input)), parent)
-    yield* Effect.forkIn(watch(state, running, link), parent)
+    if (state.index > 0) {
+      state.link = yield* inBackground(state, Stream.run(inputOf(state, output), running.input))
+    }
+    yield* inBackground(state, watch(state, running))
     output = outputOf(state, running)
   }
 
