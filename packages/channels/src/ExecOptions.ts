@@ -39,7 +39,10 @@ export interface ExecOptions {
   readonly bulk?: boolean | undefined
   /** Bytes that are buffered of each output before reading pauses; 1 MiB unless told. */
   readonly bufferBytes?: number | undefined
-  /** How long an output without a reader may hold up what somebody waits for; 10 seconds unless told. */
+  /**
+   * How long an output without a reader may hold up what somebody waits for; 10 seconds unless told. In pipelines there
+   * is no limit unless told, because a later stage may begin to read when it likes.
+   */
   readonly unreadGrace?: Duration.Input | undefined
   /** How long the server may take to answer the handshake; 30 seconds unless told. */
   readonly handshakeTimeout?: Duration.Input | undefined

@@ -3,6 +3,7 @@
  */
 import type { KubeClient } from "@effect-k8s/core/KubeClient"
 import { isKubeError } from "@effect-k8s/core/KubeError"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as PlatformError from "effect/PlatformError"
@@ -63,7 +64,9 @@ const startPod = Effect.fnUntraced(function*(
     stdin: piped ? "pipe" : "ignore",
     stdout: "pipe",
     supervise: command.options.supervise === "never" ? "never" : "required",
-    bulk: true
+    bulk: true,
+    // Every output has its reader here, however late a stage begins to read: being held up is no failure.
+    unreadGrace: command.options.unreadGrace ?? Duration.infinity
   })
   return {
     output: handle.stdout,
