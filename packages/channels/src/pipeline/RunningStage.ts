@@ -83,19 +83,23 @@ const startPod = Effect.fnUntraced(function*(
   }
 })
 
+/** Why a stage cannot be run as it is, known before anything runs. */
+export const refusal = (stage: Pipeline.Stage): StageFailureReason | undefined => {
+  if (stage._tag !== "Local") return undefined
+  const { from = "stdout", to = "stdin" } = stage.pipe
+  return from === "stdout" && to === "stdin" ? undefined : PlatformError.badArgument({
+    module: "Exec",
+    method: "pipeTo",
+    description: `a pipeline joins stdout to stdin only, not ${from} to ${to}`
+  })
+}
+
 const unverified: Verified = { stdout: false, stderr: false }
 
 const startLocal = Effect.fnUntraced(function*(
-  { command, pipe }: Process & { readonly _tag: "Local" },
+  { command }: Process & { readonly _tag: "Local" },
   piped: boolean
 ): Effect.fn.Return<RunningStage, PlatformError.PlatformError, ChildProcessSpawner | Scope.Scope> {
-  if ((pipe.from ?? "stdout") !== "stdout" || (pipe.to ?? "stdin") !== "stdin") {
-    return yield* PlatformError.badArgument({
-      module: "Exec",
-      method: "pipeTo",
-      description: `a pipeline joins stdout to stdin only, not ${pipe.from ?? "stdout"} to ${pipe.to ?? "stdin"}`
-    })
-  }
   const { options } = command
   const spawner = yield* ChildProcessSpawner
   const handle = yield* spawner.spawn(ChildProcess.make(command.command, command.args, {

@@ -223,11 +223,18 @@ export const launch = Effect.fnUntraced(function*<E, R>(
       parent
     )
 
-  yield* Effect.forEach(
-    states,
-    (state) => state.stage._tag === "Through" ? Effect.void : start(state, state.stage),
-    { concurrency: "unbounded", discard: true }
-  ).pipe(Effect.raceFirst(Effect.asVoid(Effect.exit(Deferred.await(fatal)))))
+  for (const state of states) {
+    const reason = RunningStage.refusal(state.stage)
+    if (reason !== undefined) yield* abort(state, Cause.fail(reason))
+  }
+  yield* Effect.raceFirst(
+    Effect.asVoid(Effect.exit(Deferred.await(fatal))),
+    Effect.forEach(
+      states,
+      (state) => state.stage._tag === "Through" ? Effect.void : start(state, state.stage),
+      { concurrency: "unbounded", discard: true }
+    )
+  )
 
   let output: Stream.Stream<Uint8Array> = Stream.empty
   for (const state of states) {
