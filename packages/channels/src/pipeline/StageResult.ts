@@ -28,6 +28,7 @@ interface Common {
   /** Bytes that went into it and came out of it. */
   readonly bytesIn: number
   readonly bytesOut: number
+  /** From the start of the pipeline to the end of the stage. */
   readonly durationMillis: number
 }
 

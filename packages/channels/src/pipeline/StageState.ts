@@ -49,8 +49,8 @@ export const make = (stage: Pipeline.Stage, index: number, parent: Scope.Scope, 
 export const whereabouts = ({ running, stage }: StageState): string =>
   running?.whereabouts ?? Pipeline.whereabouts(stage)
 
-/** What became of it. One that has not ended was interrupted. */
-export const toResult = (state: StageState): StageResult => {
+/** What became of it. One that has not ended was interrupted now. */
+export const toResult = (state: StageState, now: number): StageResult => {
   const { bytesIn, bytesOut, exitCode, index, running, stage, verified } = state
   const common = {
     index,
@@ -58,7 +58,7 @@ export const toResult = (state: StageState): StageResult => {
     end: state.end ?? "Interrupted",
     bytesIn,
     bytesOut,
-    durationMillis: (state.endedAt ?? state.begunAt) - state.begunAt
+    durationMillis: (state.endedAt ?? now) - state.begunAt
   } as const
   switch (stage._tag) {
     case "Pod":

@@ -65,7 +65,7 @@ export const launch = Effect.fnUntraced(function*<E, R>(
   let processes = states.filter(({ stage }) => stage._tag !== "Through").length
   if (processes === 0) Deferred.doneUnsafe(settled, Effect.void)
 
-  const results = (): ReadonlyArray<StageResult> => states.map(StageState.toResult)
+  const results = (): ReadonlyArray<StageResult> => states.map((state) => StageState.toResult(state, now()))
   const stageFailed = ({ reason, state }: Failure): Effect.Effect<StageFailed> =>
     Effect.map(state.running?.stderrTail ?? Effect.succeed(""), (stderrTail) =>
       new StageFailed({
