@@ -213,6 +213,20 @@ export const launch = Effect.fnUntraced(function*<E, R>(
     settle(state)
   })
 
+  /**
+   * Writes the input of a process. A local one that closes its stdin and goes on takes no more: what is before it may go.
+   * A command in a pod takes all until it ends, and then `watch` knows why.
+   */
+  const fill = (
+    state: StageState.StageState,
+    { input }: RunningStage.RunningStage,
+    before: Stream.Stream<Uint8Array>
+  ): Effect.Effect<void> =>
+    Effect.andThen(
+      Effect.ignore(Stream.run(before, input)),
+      Effect.suspend(() => state.stage._tag === "Pod" || state.inputEnded ? Effect.void : endBefore(state.index))
+    )
+
   /** Runs what nobody waits for. A defect of it, as in the release of a layer, gives the pipeline up. */
   const inBackground = (
     state: StageState.StageState,
@@ -246,7 +260,7 @@ export const launch = Effect.fnUntraced(function*<E, R>(
     // It was not started: the pipeline is given up.
     if (running === undefined) break
     if (state.index > 0) {
-      state.link = yield* inBackground(state, Stream.run(inputOf(state, output), running.input))
+      state.link = yield* inBackground(state, fill(state, running, inputOf(state, output)))
     }
     yield* inBackground(state, watch(state, running))
     output = outputOf(state, running)
