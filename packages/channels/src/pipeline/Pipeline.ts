@@ -30,7 +30,12 @@ export interface Through<out E = never, out R = never> extends Pipeable {
 export type Stage =
   | { readonly _tag: "Pod"; readonly command: Command.Command<unknown, unknown, unknown> }
   | { readonly _tag: "Local"; readonly command: ChildProcess.StandardCommand; readonly pipe: ChildProcess.PipeOptions }
-  | { readonly _tag: "Through"; readonly through: Through<unknown, unknown> }
+  | {
+    readonly _tag: "Through"
+    readonly through: Through<unknown, unknown>
+    /** It is what feeds the command behind it. */
+    readonly feeds: boolean
+  }
 
 /** Stages in order. `E` is what `Through` stages, feeds and layers can fail with, `R` what all stages need. */
 export interface Pipeline<out E = never, out R = KubeClient> extends Pipeable {
@@ -142,9 +147,9 @@ export const stagesOf = (value: Stageable): ReadonlyArray<Stage> => {
     // What feeds a command is a stage of its own, so that its failure is told apart from the command's.
     return input === undefined
       ? [pod]
-      : [{ _tag: "Through", through: through(() => Command.bound(value, input), { name: "feed" }) }, pod]
+      : [{ _tag: "Through", through: through(() => Command.bound(value, input), { name: "feed" }), feeds: true }, pod]
   }
-  if (isThrough(value)) return [{ _tag: "Through", through: value }]
+  if (isThrough(value)) return [{ _tag: "Through", through: value, feeds: false }]
   return flatten(value, {})
 }
 

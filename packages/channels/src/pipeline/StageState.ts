@@ -18,6 +18,8 @@ export interface StageState {
   running: RunningStage | undefined
   /** Writes its input, if it is a process behind another stage. */
   link: Fiber.Fiber<void> | undefined
+  /** Waits for its end, if it is a process. */
+  watching: Fiber.Fiber<void> | undefined
   /** The stage before has given all it had. */
   inputEnded: boolean
   bytesIn: number
@@ -36,6 +38,7 @@ export const make = (stage: Pipeline.Stage, index: number, parent: Scope.Scope, 
   begunAt: now,
   running: undefined,
   link: undefined,
+  watching: undefined,
   inputEnded: false,
   bytesIn: 0,
   bytesOut: 0,

@@ -41,6 +41,9 @@ interface Failure {
   readonly reason: (stderrTail: string) => StageFailureReason
 }
 
+// How long an exit code is waited for that would explain another failure.
+const exitPatience = "500 millis"
+
 /** Counts the bytes that pass. */
 const counted = (stream: Stream.Stream<Uint8Array>, count: (bytes: number) => void): Stream.Stream<Uint8Array> =>
   Stream.mapArray(stream, (chunks) => {
@@ -107,6 +110,10 @@ export const launch = Effect.fnUntraced(function*<E, R>(
       )
     }))
 
+  /** Gives the pipeline up for the first failure. */
+  const failWith = (failure: Failure): Effect.Effect<void> =>
+    Effect.flatMap(stageFailed(failure), (error) => Effect.asVoid(Deferred.fail(fatal, error)))
+
   /** Gives the pipeline up for an error that is the user's own: it passes as it is. */
   const giveUp = (state: StageState.StageState, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
     Effect.sync(() => {
@@ -125,8 +132,30 @@ export const launch = Effect.fnUntraced(function*<E, R>(
       first ??= { state, reason: () => error }
       end(state, "Failed")
       settle(state)
-      yield* Deferred.fail(fatal, yield* stageFailed(first))
+      yield* failWith(first)
     })
+
+  /**
+   * Gives the pipeline up for the failure of a stream function. What it makes of an input that a failed command has cut
+   * short is not the cause: such a command ends its output first, and tells its exit code a moment later. In that moment
+   * the end of a later stage must not interrupt this, or the failure would be lost.
+   */
+  const spoil = (state: StageState.StageState, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+    Effect.uninterruptible(Effect.gen(function*() {
+      if (!end(state, "Failed")) return
+      if (state.inputEnded && !Cause.hasDies(cause)) {
+        const before = states.slice(0, state.index).flatMap(({ watching }) => watching ?? [])
+        yield* Effect.timeoutOption(Fiber.awaitAll(before), exitPatience)
+        if (first !== undefined && first.state.index < state.index) return yield* failWith(first)
+      }
+      const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+      if (state.stage._tag === "Through" && state.stage.feeds && error instanceof ExitedNonZero) {
+        // A pipeline's type has no checks, because it needs none: so one in a feed is told as its own are.
+        first ??= { state, reason: () => error }
+        return yield* failWith(first)
+      }
+      yield* giveUp(state, cause)
+    }))
 
   const start = (state: StageState.StageState, stage: RunningStage.Process): Effect.Effect<void> =>
     RunningStage.start(stage, state.index > 0).pipe(
@@ -179,7 +208,7 @@ export const launch = Effect.fnUntraced(function*<E, R>(
       // Sound: as above, `R` is what the transform needs.
       Stream.suspend(() => transform(inputOf(state, before)) as Stream.Stream<Uint8Array, unknown, R>).pipe(
         Stream.provideContext(context),
-        Stream.catchCause((cause) => Stream.fromEffect(Effect.andThen(giveUp(state, cause), Effect.never)))
+        Stream.catchCause((cause) => Stream.fromEffect(Effect.andThen(spoil(state, cause), Effect.never)))
       ),
       (bytes) => {
         state.bytesOut += bytes
@@ -262,7 +291,7 @@ export const launch = Effect.fnUntraced(function*<E, R>(
     if (state.index > 0) {
       state.link = yield* inBackground(state, fill(state, running, inputOf(state, output)))
     }
-    yield* inBackground(state, watch(state, running))
+    state.watching = yield* inBackground(state, watch(state, running))
     output = outputOf(state, running)
   }
 
