@@ -216,7 +216,9 @@ const serveSession = (
         for (const chunk of chunks) yield* take(chunk)
       }
     })
-    if (settings.reads !== false) yield* Effect.forkScoped(Effect.ignore(read))
+    if (settings.reads !== false) {
+      yield* Effect.forkScoped(Effect.catch(read, () => Effect.sync(() => say({ _tag: "Fin" }))))
+    }
 
     const next = Queue.take(queue)
     return {

@@ -1,0 +1,112 @@
+/**
+ * Processes of this machine, in memory: the same programs as those of the containers.
+ */
+import type * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as PlatformError from "effect/PlatformError"
+import type * as ChildProcess from "effect/process/ChildProcess"
+import * as Spawner from "effect/process/ChildProcessSpawner"
+import * as Pull from "effect/Pull"
+import * as Queue from "effect/Queue"
+import * as Redacted from "effect/Redacted"
+import * as Sink from "effect/Sink"
+import * as Stream from "effect/Stream"
+import { bytesOf } from "./execServer.ts"
+import type { Programs } from "./programs.ts"
+
+/** A spawner of programs, and what runs of it. */
+export interface Processes {
+  readonly spawner: Spawner.ChildProcessSpawner["Service"]
+  /** The commands that were spawned. */
+  readonly spawned: Array<ChildProcess.StandardCommand>
+  /** How many run. */
+  readonly running: () => number
+}
+
+type Pipe = Queue.Queue<Uint8Array, Cause.Done>
+
+const pipe: Effect.Effect<Pipe> = Queue.bounded<Uint8Array, Cause.Done>(4)
+const write = (into: Pipe) => (data: string | Uint8Array): Effect.Effect<void> =>
+  Effect.asVoid(Queue.offer(into, bytesOf(data)))
+const killed = 143
+
+/** Processes that run these programs. */
+export const make = (programs: Programs): Processes => {
+  const spawned: Array<ChildProcess.StandardCommand> = []
+  let running = 0
+  let pids = 0
+  const spawn: Spawner.ChildProcessSpawner["Service"]["spawn"] = Effect.fnUntraced(function*(command) {
+    if (command._tag !== "StandardCommand") return yield* Effect.die("a pipeline has been flattened")
+    spawned.push(command)
+    const program = programs[command.command]
+    if (program === undefined) {
+      return yield* PlatformError.systemError({
+        _tag: "NotFound",
+        module: "ChildProcess",
+        method: "spawn",
+        pathOrDescriptor: command.command
+      })
+    }
+    const stdin = yield* pipe
+    const stdout = yield* pipe
+    const stderr = yield* pipe
+    const exit = yield* Deferred.make<Spawner.ExitCode>()
+    const end = (code: number): Effect.Effect<void> =>
+      Effect.gen(function*() {
+        if (!(yield* Deferred.succeed(exit, Spawner.ExitCode(code)))) return
+        running--
+        yield* Queue.shutdown(stdin)
+        yield* Queue.end(stdout)
+        yield* Queue.end(stderr)
+      })
+    running++
+    if (command.options.stdin !== "pipe") yield* Queue.end(stdin)
+    const fiber = yield* Effect.forkDetach(
+      Effect.flatMap(
+        program({
+          argv: [command.command, ...command.args].map((word) =>
+            Redacted.isRedacted(word) ? Redacted.value(word) : word
+          ),
+          env: {},
+          cwd: undefined,
+          read: Pull.catchDone(Queue.take(stdin), () => Effect.undefined),
+          stdout: write(stdout),
+          stderr: write(stderr)
+        }),
+        end
+      )
+    )
+    const kill = Effect.andThen(Fiber.interrupt(fiber), end(killed))
+    yield* Effect.addFinalizer(() => kill)
+    return Spawner.makeHandle({
+      pid: Spawner.ProcessId(++pids),
+      exitCode: Deferred.await(exit),
+      isRunning: Effect.map(Deferred.isDone(exit), (done) => !done),
+      kill: () => kill,
+      stdin: Sink.fromTransform((upstream) =>
+        Effect.gen(function*() {
+          while (true) {
+            const chunks = yield* Pull.catchDone(upstream, () => Effect.undefined)
+            if (chunks === undefined) {
+              yield* Queue.end(stdin)
+              return [undefined] as const
+            }
+            const rest = yield* Queue.offerAll(stdin, chunks)
+            if (rest.length > 0) {
+              return yield* PlatformError.systemError({ _tag: "WriteZero", module: "ChildProcess", method: "stdin" })
+            }
+          }
+        })
+      ),
+      stdout: Stream.fromQueue(stdout),
+      stderr: Stream.fromQueue(stderr),
+      all: Stream.merge(Stream.fromQueue(stdout), Stream.fromQueue(stderr)),
+      getInputFd: () => Sink.drain,
+      getOutputFd: () => Stream.empty,
+      unref: Effect.succeed(Effect.void)
+    })
+  })
+  return { spawner: Spawner.make(spawn), spawned, running: () => running }
+}
