@@ -38,7 +38,7 @@ export type Stage =
   }
 
 /** Stages in order. `E` is what `Through` stages, feeds and layers can fail with, `R` what all stages need. */
-export interface Pipeline<out E = never, out R = KubeClient> extends Pipeable {
+export interface Pipeline<out E = never, out R = KubeClient> extends Pipeable, Inspectable.Inspectable {
   readonly [PipelineTypeId]: {
     readonly _E: (_: never) => E
     readonly _R: (_: never) => R
