@@ -77,7 +77,8 @@ const runOne = <A extends Pipeline.Stageable>(
       )
       return yield* results
     }).pipe(Effect.scoped, Effect.result)
-    return { target, result, stdout: stdout + decoder.decode(), truncated }
+    // A character that was cut in two is left out.
+    return { target, result, stdout: truncated ? stdout : stdout + decoder.decode(), truncated }
   })
 
 /** What a `fanOut` came to. */
