@@ -35,7 +35,7 @@ const killed = 143
 /** Processes that run these programs. */
 export const make = (programs: Programs): Processes => {
   const spawned: Array<ChildProcess.StandardCommand> = []
-  let running = 0
+  let count = 0
   let pids = 0
   const spawn: Spawner.ChildProcessSpawner["Service"]["spawn"] = Effect.fnUntraced(function*(command) {
     if (command._tag !== "StandardCommand") return yield* Effect.die("a pipeline has been flattened")
@@ -54,37 +54,38 @@ export const make = (programs: Programs): Processes => {
     const stderr = yield* pipe
     const exit = yield* Deferred.make<Spawner.ExitCode>()
     const end = (code: number): Effect.Effect<void> =>
-      Effect.gen(function*() {
+      Effect.uninterruptible(Effect.gen(function*() {
         if (!(yield* Deferred.succeed(exit, Spawner.ExitCode(code)))) return
-        running--
+        count--
         yield* Queue.shutdown(stdin)
         yield* Queue.end(stdout)
         yield* Queue.end(stderr)
-      })
-    running++
+      }))
     if (command.options.stdin !== "pipe") yield* Queue.end(stdin)
-    const fiber = yield* Effect.forkDetach(
-      Effect.flatMap(
-        program({
-          argv: [command.command, ...command.args].map((word) =>
-            Redacted.isRedacted(word) ? Redacted.value(word) : word
-          ),
-          env: {},
-          cwd: undefined,
-          read: Pull.catchDone(Queue.take(stdin), () => Effect.undefined),
-          stdout: write(stdout),
-          stderr: write(stderr)
-        }),
-        end
-      )
+    const main = Effect.flatMap(
+      program({
+        argv: [command.command, ...command.args].map((word) => Redacted.isRedacted(word) ? Redacted.value(word) : word),
+        env: {},
+        cwd: undefined,
+        read: Pull.catchDone(Queue.take(stdin), () => Effect.undefined),
+        stdout: write(stdout),
+        stderr: write(stderr)
+      }),
+      end
     )
-    const kill = Effect.andThen(Fiber.interrupt(fiber), end(killed))
-    yield* Effect.addFinalizer(() => kill)
+    const kill = (fiber: Fiber.Fiber<void>): Effect.Effect<void> => Effect.andThen(Fiber.interrupt(fiber), end(killed))
+    const running = yield* Effect.acquireRelease(
+      Effect.suspend(() => {
+        count++
+        return Effect.forkDetach(main)
+      }),
+      kill
+    )
     return Spawner.makeHandle({
       pid: Spawner.ProcessId(++pids),
       exitCode: Deferred.await(exit),
       isRunning: Effect.map(Deferred.isDone(exit), (done) => !done),
-      kill: () => kill,
+      kill: () => kill(running),
       stdin: Sink.fromTransform((upstream) =>
         Effect.gen(function*() {
           while (true) {
@@ -108,5 +109,5 @@ export const make = (programs: Programs): Processes => {
       unref: Effect.succeed(Effect.void)
     })
   })
-  return { spawner: Spawner.make(spawn), spawned, running: () => running }
+  return { spawner: Spawner.make(spawn), spawned, running: () => count }
 }
