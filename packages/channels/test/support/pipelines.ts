@@ -1,7 +1,10 @@
 /**
  * A place to run pipelines in memory: a cluster and this machine, with the same programs.
  */
+import type { Command } from "@effect-k8s/channels/Command"
 import * as Exec from "@effect-k8s/channels/Exec"
+import type { ExitedNonZero } from "@effect-k8s/channels/ExitedNonZero"
+import type { Pipeline, Through } from "@effect-k8s/channels/pipeline/Pipeline"
 import type { StageResult } from "@effect-k8s/channels/pipeline/StageResult"
 import { StageFailed } from "@effect-k8s/channels/pipeline/StageResult"
 import * as Target from "@effect-k8s/channels/Target"
@@ -10,7 +13,8 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import type * as ChildProcess from "effect/process/ChildProcess"
+import { type ChildProcessHandle, ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Server from "./execServer.ts"
@@ -22,6 +26,13 @@ export const target = Target.pod("p", { namespace: "ns", container: "c" })
 
 /** Commands in it. */
 export const on = Exec.on(target)
+
+/** What needs nothing but a cluster and this machine, and fails with nothing of its own. */
+export type Stage =
+  | Command<KubeClient, ExitedNonZero>
+  | ChildProcess.Command
+  | Through
+  | Pipeline<never, KubeClient | ChildProcessSpawner>
 
 /** A cluster, and this machine. */
 export interface Place {
@@ -49,6 +60,19 @@ export const make = Effect.fnUntraced(function*(
         Effect.provideService(ChildProcessSpawner, local.spawner)
       )
   }
+})
+
+/** A place whose processes of this machine have other handles. */
+export const mapHandles = (place: Place, change: (handle: ChildProcessHandle) => ChildProcessHandle): Place => ({
+  ...place,
+  provide: (effect) =>
+    place.provide(
+      Effect.updateService(effect, ChildProcessSpawner, (spawner) =>
+        ChildProcessSpawner.of({
+          ...spawner,
+          spawn: (command) => Effect.map(spawner.spawn(command), change)
+        }))
+    )
 })
 
 /** Nothing runs any more: no session and no local process. */

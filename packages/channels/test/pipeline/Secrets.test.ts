@@ -1,0 +1,127 @@
+import * as Exec from "@effect-k8s/channels/Exec"
+import { ConnectionLost, TransportError } from "@effect-k8s/core/TransportError"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as ChildProcess from "effect/process/ChildProcess"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
+import { inspect } from "node:util"
+import * as Server from "../support/execServer.ts"
+import { inTime, make, type Stage, target } from "../support/pipelines.ts"
+
+const secret = "S3CRET-VALUE"
+const word = Redacted.make(secret)
+const on = Exec.on(target, { env: { TOKEN: word } })
+
+/** Keeps every span. */
+const collecting = () => {
+  const spans: Array<Tracer.NativeSpan> = []
+  const tracer = Tracer.make({
+    span: (options) => {
+      const span = new Tracer.NativeSpan(options)
+      spans.push(span)
+      return span
+    }
+  })
+  return { spans, tracer }
+}
+
+/** Everything that a program could print of a value. */
+const shown = (value: unknown): string =>
+  inspect(value, { depth: 20, showHidden: true, maxArrayLength: null, maxStringLength: null })
+
+/** Every form in which it could leak, as it is and encoded. */
+const assertHidden = (text: string, what: string): void => {
+  for (const form of [secret, btoa(secret), encodeURIComponent(secret), [...Buffer.from(secret)].join(", ")]) {
+    assert.notInclude(text, form, what)
+  }
+}
+
+describe("a secret word or variable is in no result, error, message or span", () => {
+  const runs: ReadonlyArray<readonly [string, Stage, Server.Settings?]> = [
+    ["of a pipeline that completes", on(["echo", word]).pipe(Exec.pipeTo(ChildProcess.make("cat", [word])))],
+    ["of a command that fails", Exec.check(on(["fail", "3", "", word]))],
+    ["of a local process that fails", ChildProcess.make("fail", ["3", "", word])],
+    ["of a local program that is not there", ChildProcess.make("no-such-program", [word])],
+    ["of a program that is not there", on(["no-such-program", word])],
+    ["of a command that ends early", on(["yes", word]).pipe(Exec.pipeTo(on(["head", "1", word])))],
+    ["of a command that is fed", Exec.feed(on(["count", word]), Stream.make(new Uint8Array(1)))],
+    ["of a command that is wrong", on(["echo", Redacted.make(`${secret}\0`)])],
+    ["of an upgrade that is refused", on(["echo", word]), { refuse: () => ({ status: 503, body: "no" }) }],
+    ["of a command that is forbidden", on(["echo", word]), {
+      refuse: () => ({
+        status: 403,
+        body: { kind: "Status", status: "Failure", reason: "Forbidden", message: "no", code: 403 }
+      })
+    }],
+    ["of a handshake that is not answered", on(["echo", word]), { refuse: () => ({ never: true }) }],
+    ["of a connection that is lost during the handshake", on(["echo", word]), {
+      refuse: () => ({
+        error: new TransportError({ reason: new ConnectionLost({ address: { host: "h", port: 1 }, cause: undefined }) })
+      })
+    }],
+    ["of a session that is lost", on(["echo", word]), { script: (session) => session.connection.reset }],
+    ["of an image without a shell", on(["echo", word]), {
+      script: (session) =>
+        Effect.andThen(
+          session.status(Server.internalError("exec: \"sh\": executable file not found in $PATH")),
+          session.goodbye()
+        )
+    }]
+  ]
+  for (const [what, stage, settings] of runs) {
+    it.effect(what, () =>
+      Effect.gen(function*() {
+        const { spans, tracer } = collecting()
+        const place = yield* make({}, settings)
+        const exit = yield* inTime(
+          Effect.exit(place.provide(Exec.run(stage))).pipe(Effect.withTracer(tracer))
+        )
+        assertHidden(shown(exit), "the exit")
+        assertHidden(JSON.stringify(exit), "the exit as JSON")
+        if (Exit.isFailure(exit)) assertHidden(String(exit.cause), "the cause as text")
+        assert.isAbove(spans.length, 0)
+        for (const span of spans) {
+          assertHidden(shown([span.name, [...span.attributes], span.events, span.status]), `the span ${span.name}`)
+        }
+        assertHidden(shown(stage), "the command")
+        const asked = place.server.asked.map(({ command }) => command.join(" ")).join()
+        // The server gets the word, or the test would prove nothing. The variable is none of its words.
+        if (what.startsWith("of an upgrade")) assert.include(asked, secret)
+        assert.notInclude(asked, "TOKEN=")
+      }))
+  }
+
+  it.effect("of a command whose output is read", () =>
+    Effect.gen(function*() {
+      const { spans, tracer } = collecting()
+      const place = yield* make()
+      const text = yield* place.provide(Exec.string(on(["echo", word]))).pipe(Effect.withTracer(tracer))
+      assert.strictEqual(text, `${secret}\n`)
+      assert.isAbove(spans.length, 0)
+      for (const span of spans) assertHidden(shown([span.name, [...span.attributes], span.events]), span.name)
+    }))
+})
+
+describe("the span of a run", () => {
+  it.effect("tells the stages, and those of its commands tell where and over what they ran", () =>
+    Effect.gen(function*() {
+      const { spans, tracer } = collecting()
+      const place = yield* make()
+      const pipeline = on(["echo", word]).pipe(Exec.pipeTo(ChildProcess.make`cat`))
+      yield* place.provide(Exec.run(pipeline)).pipe(Effect.withTracer(tracer))
+      const run = spans.find(({ name }) => name === "Exec.run")
+      assert.strictEqual(run?.attributes.get("k8s.pipeline"), "echo <redacted> | cat")
+      const start = spans.find(({ name }) => name === "Exec.start")
+      assert.deepStrictEqual(
+        ["k8s.pod", "k8s.namespace", "k8s.container", "k8s.protocol", "k8s.supervised"].map((key) =>
+          start?.attributes.get(key)
+        ),
+        ["p", "ns", "c", "websocket v5.channel.k8s.io", true]
+      )
+      assert(start?.parent._tag === "Some")
+      assert.strictEqual(start.parent.value.spanId, run?.spanId)
+    }))
+})
