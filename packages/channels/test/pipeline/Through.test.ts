@@ -76,6 +76,26 @@ describe("a stream function", () => {
       }))
   }
 
+  it.effect("sees no end of its input when a later stage takes no more", () =>
+    Effect.gen(function*() {
+      const place = yield* make()
+      let ended = false
+      const watched = Exec.through((input) =>
+        Stream.onEnd(
+          input,
+          Effect.sync(() => {
+            ended = true
+          })
+        )
+      )
+      for (const last of [on`echo done`, ChildProcess.make`echo done`, Exec.through(Stream.take(1))]) {
+        const pipeline = ChildProcess.make`yes`.pipe(Exec.pipeTo(watched), Exec.pipeTo(on`cat`), Exec.pipeTo(last))
+        yield* inTime(place.provide(Exec.run(pipeline)))
+        yield* nothingLeft(place)
+      }
+      assert.isFalse(ended)
+    }))
+
   it.effect("may begin to read long after what it reads is written", () =>
     Effect.gen(function*() {
       const place = yield* make()
