@@ -69,12 +69,22 @@ export const make = Effect.fnUntraced(function*(
   // The write itself runs in the connection's scope: the caller may be interrupted while a frame is half way out, and
   // the memory of the frame must stay until it is out. It starts at once, or the end of the scope could come first.
   const exclusively = (write: Effect.Effect<void, TransportError>): Effect.Effect<void, TransportError> =>
-    Effect.uninterruptibleMask((restore) =>
-      restore(lock.take(1)).pipe(
-        Effect.andThen(Effect.forkIn(Effect.onExit(write, settle), scope, { startImmediately: true })),
+    Effect.uninterruptibleMask((restore) => {
+      let begun = false
+      const writing = Effect.onExit(
+        Effect.suspend(() => {
+          begun = true
+          return write
+        }),
+        settle
+      )
+      return restore(lock.take(1)).pipe(
+        Effect.andThen(Effect.forkIn(writing, scope, { startImmediately: true })),
+        // In a scope that has ended nothing begins, and so nothing would give the lock back.
+        Effect.tap(() => begun ? Effect.void : lock.release(1)),
         Effect.flatMap((fiber) => restore(Fiber.join(fiber)))
       )
-    )
+    })
 
   const sendFrame = (frame: Frame.Frame): Effect.Effect<void, TransportError> =>
     exclusively(Effect.suspend(() => duplex.write([Frame.encode(frame, nextMask())])))

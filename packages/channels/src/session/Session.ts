@@ -4,6 +4,7 @@
  * One fiber reads, one watches over liveness; both end with the scope. What the bytes mean is decided by pure modules:
  * `SupervisorOutput`, `ExitStatus`, `Outcome`, `Liveness`, `WriterGate`.
  */
+import type { TransportError } from "@effect-k8s/core/TransportError"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Bytes from "effect/Bytes"
 import * as Cause from "effect/Cause"
@@ -308,6 +309,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     finish(Exit.fail(fail(
       new ChannelError.UnreadOutput({ stream: name, bufferedBytes: outputs[name].size() })
     )))
+    conclude({ _tag: "Lost", cause: undefined })
     yield* connection.close
   })
 
@@ -372,7 +374,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       return Deferred.isDoneUnsafe(closed)
         ? connection.close
         : Effect.asVoid(Effect.timeoutOption(Effect.andThen(connection.close, Fiber.await(reading)), goodbye))
-    }).pipe(Effect.timeoutOption(goodbye), Effect.asVoid)
+    }).pipe(
+      Effect.timeoutOption(goodbye),
+      Effect.andThen(Effect.sync(() => {
+        // Nothing more will be read, and somebody may still wait for what it would have been.
+        if (!Deferred.isDoneUnsafe(closed)) conclude({ _tag: "Lost", cause: undefined })
+      }))
+    )
   )
 
   /** Waits until a bare command may be written to. `false`: never again. */
@@ -407,7 +415,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       (open) => open ? Effect.as(connection.sendStdin(chunks), true) : Effect.succeed(false)
     ).pipe(
       // The reading side knows better why the connection failed.
-      Effect.catch(() => Effect.as(Deferred.await(closed), false)),
+      Effect.catchCause((cause) =>
+        Cause.hasDies(cause) ? Effect.die(Cause.squash(cause)) : Effect.as(Deferred.await(closed), false)
+      ),
       Effect.raceFirst(Effect.as(stdinOver.await, false)),
       Effect.ensuring(Effect.sync(() => {
         blockedWrites--
@@ -419,12 +429,16 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     return true
   })
 
+  /** Whether it arrives, the reading side will tell. A connection that is being closed interrupts its writes. */
+  const quietly = (write: Effect.Effect<void, TransportError>): Effect.Effect<void> =>
+    Effect.catchCause(write, (cause) => Cause.hasDies(cause) ? Effect.die(Cause.squash(cause)) : Effect.void)
+
   const hangUp: Effect.Effect<void> = Effect.suspend(() => {
     if (stdinEnded) return Effect.void
     stdinEnded = true
     if (!supervised) advance({ _tag: "Silenced" })
     // On v4 closing is the only way to say it.
-    return connection.halfClose ? Effect.ignore(connection.endStdin) : connection.close
+    return connection.halfClose ? quietly(connection.endStdin) : connection.close
   })
 
   const endStdin: Effect.Effect<void, ChannelError.ChannelError> = Effect.gen(function*() {
@@ -453,7 +467,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     write,
     endStdin,
     hangUp,
-    resize: (size) => Effect.ignore(connection.resize(size)),
+    resize: (size) => quietly(connection.resize(size)),
     counts: () => ({ ...counts })
   }
 })
