@@ -168,12 +168,12 @@ const started = <R, E, S>(
 > =>
   Effect.gen(function*() {
     const handle = yield* command
-    const tail = Tail.make()
-    yield* Effect.forkScoped(Tail.drain(tail, handle.stderr))
-    const exitCode = Effect.mapError(
+    const stderrTail = yield* Tail.collect(handle.stderr)
+    const exitCode = Effect.catchIf(
       handle.exitCode,
+      (error) => error instanceof ExitedNonZero,
       // Sound: it is the same error, with the tail that only this function has.
-      (error) => error instanceof ExitedNonZero ? withTail(error, tail.text()) as typeof error : error
+      (error) => Effect.flatMap(stderrTail, (tail) => Effect.fail(withTail(error, tail) as typeof error))
     )
     return { handle, exitCode }
   })

@@ -1,6 +1,7 @@
 import * as Command from "@effect-k8s/channels/Command"
 import * as Exec from "@effect-k8s/channels/Exec"
 import { ExitedNonZero } from "@effect-k8s/channels/ExitedNonZero"
+import * as Frame from "@effect-k8s/channels/protocol/WebSocketFrame"
 import * as Target from "@effect-k8s/channels/Target"
 import { KubeClient } from "@effect-k8s/core/KubeClient"
 import { assert, describe, it } from "@effect/vitest"
@@ -210,6 +211,37 @@ describe("check", () => {
         assert.strictEqual(error.stderrTail, "no such table\n")
         assert.strictEqual(error.target, "ns/p/c")
         assert.include(error.message, "ended with exit code 3: no such table")
+      }
+    }))
+
+  it.effect("has the end of stderr also when everything came at once", () =>
+    Effect.gen(function*() {
+      const frame = (channel: number, text: string): Uint8Array =>
+        Frame.encode({ opcode: Frame.Opcode.Binary, payload: Server.bytesOf(text), prefix: channel }, undefined)
+      const atOnce: Server.Script = (session) => {
+        const record = Programs.parseSupervised(session.asked.command)?.record
+        const frames = [
+          frame(1, `${record}@1\n`),
+          frame(2, "no such table\n"),
+          frame(1, `${record}:3\n`),
+          frame(2, `${record}:3\n`)
+        ]
+        return Effect.andThen(session.raw(Buffer.concat(frames)), session.left)
+      }
+      const server = yield* Server.make({ script: atOnce })
+      yield* Server.timePasses
+      const runs: ReadonlyArray<Effect.Effect<unknown, unknown, KubeClient>> = [
+        Exec.string(Exec.check(on`a`)),
+        Exec.exitCode(Exec.check(on`a`))
+      ]
+      for (const run of runs) {
+        const running = yield* Effect.forkChild(Effect.flip(provide(server)(run)))
+        yield* server.accepted
+        yield* Server.settle
+        yield* TestClock.adjust("1 second")
+        const error = yield* Fiber.join(running)
+        assert(error instanceof ExitedNonZero)
+        assert.strictEqual(error.stderrTail, "no such table\n")
       }
     }))
 

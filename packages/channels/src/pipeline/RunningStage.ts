@@ -5,7 +5,6 @@ import type { KubeClient } from "@effect-k8s/core/KubeClient"
 import { isKubeError } from "@effect-k8s/core/KubeError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as PlatformError from "effect/PlatformError"
 import * as ChildProcess from "effect/process/ChildProcess"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
@@ -41,20 +40,6 @@ export type Process = Exclude<Pipeline.Stage, { readonly _tag: "Through" }>
 export const isStageFailureReason = (error: unknown): error is StageFailureReason =>
   isKubeError(error) || isChannelError(error) || error instanceof PlatformError.PlatformError
 
-// A process can leave a child behind that holds its stderr open: the tail is not worth waiting for it.
-const tailPatience = "500 millis"
-
-const collectTail = (
-  stderr: Stream.Stream<Uint8Array, unknown>
-): Effect.Effect<Effect.Effect<string>, never, Scope.Scope> =>
-  Effect.suspend(() => {
-    const tail = Tail.make()
-    return Effect.map(
-      Effect.forkScoped(Tail.drain(tail, stderr)),
-      (draining) => Effect.map(Effect.timeoutOption(Fiber.await(draining), tailPatience), () => tail.text())
-    )
-  })
-
 const startPod = Effect.fnUntraced(function*(
   command: Command.Command<unknown, unknown, unknown>,
   piped: boolean
@@ -79,7 +64,7 @@ const startPod = Effect.fnUntraced(function*(
     whereabouts: [handle.info.namespace, handle.info.pod, handle.info.container].join("/"),
     protocol: handle.protocol,
     transport: handle.transport,
-    stderrTail: yield* collectTail(handle.stderr)
+    stderrTail: yield* Tail.collect(handle.stderr)
   }
 })
 
@@ -118,7 +103,7 @@ const startLocal = Effect.fnUntraced(function*(
     whereabouts: "local",
     protocol: undefined,
     transport: undefined,
-    stderrTail: collects ? yield* collectTail(handle.stderr) : Effect.succeed("")
+    stderrTail: collects ? yield* Tail.collect(handle.stderr) : Effect.succeed("")
   }
 })
 

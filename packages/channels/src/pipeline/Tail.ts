@@ -3,6 +3,8 @@
  */
 import * as Bytes from "effect/Bytes"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
 /** Bytes kept. */
@@ -30,8 +32,21 @@ export const make = (): Tail => {
   }
 }
 
-/** Reads a stream to its end and keeps its tail. A failure of the stream ends it. */
-export const drain = <E, R>(tail: Tail, stream: Stream.Stream<Uint8Array, E, R>): Effect.Effect<void, never, R> =>
-  Effect.ignore(
-    Stream.runForEachArray(stream, (chunks) => Effect.sync(() => chunks.forEach(tail.push)))
-  )
+// A process can leave a child behind that holds its stderr open: the tail is not worth waiting for it.
+const patience = "500 millis"
+
+/**
+ * Reads a stream to its end, in the current scope. Gives its tail, for which it waits for a moment: the exit code can be
+ * here before the last of stderr has been read. A failure of the stream ends it.
+ */
+export const collect = <E, R>(
+  stream: Stream.Stream<Uint8Array, E, R>
+): Effect.Effect<Effect.Effect<string>, never, R | Scope.Scope> =>
+  Effect.suspend(() => {
+    const tail = make()
+    const drain = Stream.runForEachArray(stream, (chunks) => Effect.sync(() => chunks.forEach(tail.push)))
+    return Effect.map(
+      Effect.forkScoped(Effect.ignore(drain)),
+      (draining) => Effect.map(Effect.timeoutOption(Fiber.await(draining), patience), () => tail.text())
+    )
+  })
