@@ -148,6 +148,9 @@ export const withInput = <R, E, S, E2, R2>(
   input: Stream.Stream<Uint8Array, E2, R2>
 ): Command<R | R2, E | E2, S> => change(self, { options: { ...self.options, stdin: "pipe" }, input })
 
+/** The command without its check, for who has more to say of a failure. */
+export const unchecked = <R, E, S>(self: Command<R, E, S>): Command<R, E, S> => change(self, { checked: false })
+
 /** The command without its check and its input: a pipeline has its own way with both. */
 export const plain = <R, E, S>(self: Command<R, E, S>): Command<R, never, S> =>
   change(self, { checked: false, input: undefined })

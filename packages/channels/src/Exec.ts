@@ -24,11 +24,11 @@ import * as Stream from "effect/Stream"
 import type { ChannelError } from "./ChannelError.ts"
 import * as Command from "./Command.ts"
 import type { ExecHandle } from "./ExecHandle.ts"
-import { ExitedNonZero } from "./ExitedNonZero.ts"
 import * as Pipeline from "./pipeline/Pipeline.ts"
 import * as runPipeline from "./pipeline/runPipeline.ts"
 import type { StageFailed, StageResult } from "./pipeline/StageResult.ts"
 import * as Tail from "./pipeline/Tail.ts"
+import { exitedNonZero } from "./session/startCommand.ts"
 
 /** A command or a pipeline. */
 export type Runnable = Command.Command<unknown, unknown, unknown> | Pipeline.Pipeline<unknown, unknown>
@@ -155,9 +155,6 @@ export const run = <A extends Pipeline.Stageable>(
 ): Effect.Effect<ReadonlyArray<StageResult>, StageFailed | Pipeline.ErrorOf<A>, Pipeline.ServicesOf<A>> =>
   runPipeline.run(Pipeline.make(Pipeline.stagesOf(self)))
 
-const withTail = ({ command, exitCode, target }: ExitedNonZero, stderrTail: string): ExitedNonZero =>
-  new ExitedNonZero({ command, exitCode, target, stderrTail })
-
 /** A command that runs, with its stderr being kept for messages. */
 const started = <R, E, S>(
   command: Command.Command<R, E, S>
@@ -167,14 +164,16 @@ const started = <R, E, S>(
   R | Scope.Scope
 > =>
   Effect.gen(function*() {
-    const handle = yield* command
+    const handle = yield* Command.unchecked(command)
     const stderrTail = yield* Tail.collect(handle.stderr)
-    const exitCode = Effect.catchIf(
-      handle.exitCode,
-      (error) => error instanceof ExitedNonZero,
-      // Sound: it is the same error, with the tail that only this function has.
-      (error) => Effect.flatMap(stderrTail, (tail) => Effect.fail(withTail(error, tail) as typeof error))
-    )
+    const exitCode = command.checked
+      ? Effect.filterOrElse(
+        handle.exitCode,
+        (code) => code === 0,
+        // Sound: a checked command has ExitedNonZero in `E`.
+        (code) => Effect.flatMap(stderrTail, (tail) => Effect.fail(exitedNonZero(command, code, tail) as E))
+      )
+      : handle.exitCode
     return { handle, exitCode }
   })
 

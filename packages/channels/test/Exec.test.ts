@@ -332,6 +332,21 @@ describe("feed", () => {
       }))
   }
 
+  it.effect("that is a checked command fails with that command's exit code and stderr", () =>
+    Effect.gen(function*() {
+      const server = yield* make()
+      const failing = Exec.check(on`fail 3 ${"no such table\n"}`)
+      const fed = Exec.check(Exec.feed(on`count`, Exec.stream(failing)))
+      const running = yield* Effect.forkChild(Effect.flip(provide(server)(Exec.string(fed))))
+      for (let i = 0; i < 5; i++) {
+        yield* Server.settle
+        yield* TestClock.adjust("1 second")
+      }
+      const error = yield* Fiber.join(running)
+      assert(error._tag === "ExitedNonZero")
+      assert.deepStrictEqual([error.exitCode, error.stderrTail], [3, "no such table\n"])
+    }))
+
   it.effect("has its needs and its failures from the context of the run", () =>
     Effect.gen(function*() {
       class Source extends Context.Service<Source, { readonly text: string }>()("Source") {}
