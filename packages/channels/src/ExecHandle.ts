@@ -53,7 +53,7 @@ export interface ExecHandle<out E = never> {
   readonly stdout: Stream.Stream<Uint8Array, ChannelError>
   /** As `stdout`. On a terminal everything comes on `stdout`. */
   readonly stderr: Stream.Stream<Uint8Array, ChannelError>
-  /** Both outputs, in the order of arrival. */
+  /** Both outputs as they come; the order between the two is not kept. */
   readonly all: Stream.Stream<Uint8Array, ChannelError>
   /** The exit code, of 32 bits. Every other end is a failure; a missing status is never success. */
   readonly exitCode: Effect.Effect<ExitCode, ChannelError | E>
