@@ -47,13 +47,18 @@ const settings = (options: ExecOptions): Liveness.Settings => {
   }
 }
 
-// Images without a shell, by client: a server is asked once.
-const withoutShell = new WeakMap<KubeClient["Service"], Set<string>>()
+// Images without a shell, by client, and until when that is believed. Where only the pod's name is known it stands for its
+// image, and a pod of the same name can come back with another one.
+const withoutShell = new WeakMap<KubeClient["Service"], Map<string, number>>()
+const believedMillis = 10 * 60 * 1000
 
-const rememberNoShell = (client: KubeClient["Service"], image: string): void => {
-  const known = withoutShell.get(client)
-  if (known === undefined) withoutShell.set(client, new Set([image]))
-  else known.add(image)
+const isKnownWithoutShell = (client: KubeClient["Service"], image: string, now: number): boolean =>
+  (withoutShell.get(client)?.get(image) ?? 0) > now
+
+const rememberNoShell = (client: KubeClient["Service"], image: string, now: number): void => {
+  const known = withoutShell.get(client) ?? new Map<string, number>()
+  for (const [name, until] of known) if (until <= now) known.delete(name)
+  withoutShell.set(client, known.set(image, now + believedMillis))
 }
 
 /** Whether it is the shell that the runtime could not start; its words are all there is to tell by. */
@@ -178,13 +183,13 @@ export const startExec = Effect.fnUntraced(function*(
   const supervise = options.tty === true ? "never" : options.supervise ?? "preferred"
   const image = target.image ?? `${target.namespace}/${target.pod}/${target.container}`
   if (supervise === "never") return yield* bare
-  if (supervise === "preferred" && withoutShell.get(client)?.has(image) === true && needsNoSupervisor(options)) {
+  if (supervise === "preferred" && isKnownWithoutShell(client, image, begun) && needsNoSupervisor(options)) {
     return yield* bare
   }
   const result = yield* begin(ExecPlan.supervised(argv, options))
   if (isExecHandle(result)) return result
   if (!isShellMissing(result)) return yield* notStarted(result)
-  rememberNoShell(client, image)
+  rememberNoShell(client, image, begun)
   if (supervise === "preferred" && needsNoSupervisor(options)) return yield* bare
   const description = result.status._tag === "Failed" ? ExitStatus.stripPrefixes(result.status.message) : result.stderr
   return yield* fail(new KubeError.SupervisorUnavailable({ description }))

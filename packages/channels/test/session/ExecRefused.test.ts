@@ -328,6 +328,18 @@ describe("an image without sh", () => {
       )
     }))
 
+  it.effect("is not remembered for ever: a pod of the same name may have another image by then", () =>
+    Effect.gen(function*() {
+      const server = yield* Server.make(without(say))
+      yield* run(server, echo())
+      yield* TestClock.adjust("9 minutes")
+      yield* run(server, echo())
+      assert.strictEqual(server.asked.length, 3)
+      yield* TestClock.adjust("2 minutes")
+      yield* run(server, echo())
+      assert.deepStrictEqual(server.asked.map(({ command }) => command[0]), ["sh", "echo", "echo", "sh", "echo"])
+    }))
+
   it.effect("is remembered per client only", () =>
     Effect.gen(function*() {
       const one = yield* Server.make(without(say))
