@@ -157,15 +157,27 @@ export const launch = Effect.fnUntraced(function*<E, R>(
       yield* giveUp(state, cause)
     }))
 
+  /** Runs what nobody waits for. A defect of it, as in the release of a layer, gives the pipeline up. */
+  const inBackground = (
+    state: StageState.StageState,
+    effect: Effect.Effect<void, unknown>
+  ): Effect.Effect<Fiber.Fiber<void>> =>
+    Effect.forkIn(
+      Effect.catchCause(effect, (cause) => Cause.hasDies(cause) ? giveUp(state, cause) : Effect.void),
+      parent
+    )
+
   const start = (state: StageState.StageState, stage: RunningStage.Process): Effect.Effect<void> =>
     RunningStage.start(stage, state.index > 0).pipe(
       Effect.provideService(Scope.Scope, state.scope),
       Effect.matchCauseEffect({
         onFailure: (cause) => abort(state, cause),
-        onSuccess: (running) =>
-          Effect.sync(() => {
-            state.running = running
-          })
+        onSuccess: (running) => {
+          state.running = running
+          // What ends in order is looked at when all have started, but a failure is one at once.
+          const failing = Effect.catchCause(running.exit, (cause) => abort(state, cause))
+          return inBackground(state, Effect.asVoid(failing))
+        }
       }),
       (effect) =>
         // Sound: the pipeline's type says what its stages need.
@@ -254,16 +266,6 @@ export const launch = Effect.fnUntraced(function*<E, R>(
     Effect.andThen(
       Effect.ignore(Stream.run(before, input)),
       Effect.suspend(() => state.stage._tag === "Pod" || state.inputEnded ? Effect.void : endBefore(state.index))
-    )
-
-  /** Runs what nobody waits for. A defect of it, as in the release of a layer, gives the pipeline up. */
-  const inBackground = (
-    state: StageState.StageState,
-    effect: Effect.Effect<void, unknown>
-  ): Effect.Effect<Fiber.Fiber<void>> =>
-    Effect.forkIn(
-      Effect.catchCause(effect, (cause) => Cause.hasDies(cause) ? giveUp(state, cause) : Effect.void),
-      parent
     )
 
   for (const state of states) {

@@ -301,6 +301,22 @@ describe("a stage that cannot be started", () => {
       }))
   }
 
+  it.effect("is not waited for when another one has failed", () =>
+    Effect.gen(function*() {
+      const place = yield* make({}, {
+        refuse: ({ command }) => command.includes("cat") ? { never: true } : undefined
+      })
+      const pipeline = Exec.pipeTo(on`no-such-program`, on`cat`)
+      const running = yield* Effect.forkChild(failure(place.provide(Exec.run(pipeline))))
+      yield* opened(place, 1)
+      yield* TestClock.adjust("1 second")
+      yield* Server.settle
+      assert.isDefined(running.pollUnsafe(), "it waits for the other to start")
+      const error = yield* Fiber.join(running)
+      assert.deepStrictEqual([error.stage, reasonOf(error)], [0, "CommandNotFound"])
+      yield* nothingLeft(place)
+    }))
+
   it.effect("ends the others while they start", () =>
     Effect.gen(function*() {
       const place = yield* make({}, { refuse: () => ({ never: true }) })
