@@ -56,6 +56,8 @@ export const connect = Effect.fnUntraced(function*(
   settings: {
     readonly protocols: Negotiation.Offer | undefined
     readonly handshakeTimeout: Duration.Duration
+    /** Takes secrets out of the body of a refusal. */
+    readonly conceal: (body: string) => string
   }
 ): Effect.fn.Return<Connection, KubeError.KubeError, Scope.Scope> {
   const fail = (reason: KubeError.KubeErrorReason) =>
@@ -65,7 +67,7 @@ export const connect = Effect.fnUntraced(function*(
   while (true) {
     const answer = yield* WebSocketUpgrade.open(client, request, offer, settings.handshakeTimeout)
     if (answer._tag === "Opened") return answer.connection
-    const body = decoder.decode(answer.body)
+    const body = settings.conceal(decoder.decode(answer.body))
     const retryAfterMillis = yield* KubeClient.retryAfterMillis(answer.headers)
     const reason = KubeError.reasonFromAnswer({ code: answer.status, body, retryAfterMillis })
     attempts.push({ protocol: `websocket ${offer.join(", ")}`, code: answer.status, body: excerpt(body) })

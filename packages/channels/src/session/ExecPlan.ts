@@ -24,6 +24,12 @@ const makeNonce = (): string =>
 
 const unwrap = (word: Word): string => Redacted.isRedacted(word) ? Redacted.value(word) : word
 
+/** The secret words and variables. */
+export const secrets = (argv: ReadonlyArray<Word>, options: ExecOptions): ReadonlyArray<string> =>
+  [...argv, ...Object.values(options.env ?? {})].flatMap((word) =>
+    word !== undefined && Redacted.isRedacted(word) ? [Redacted.value(word)] : []
+  )
+
 /** With the supervisor. */
 export const supervised = (argv: ReadonlyArray<Word>, options: ExecOptions): Plan => {
   const nonce = makeNonce()

@@ -21,6 +21,7 @@ import type { Connection, Inbound } from "../connection/Connection.ts"
 import * as ExitStatus from "../protocol/ExitStatus.ts"
 import type { TerminalSize } from "../protocol/RemoteCommand.ts"
 import * as SupervisorOutput from "../protocol/SupervisorOutput.ts"
+import type { Concealment } from "./Concealment.ts"
 import * as Liveness from "./Liveness.ts"
 import * as Outcome from "./Outcome.ts"
 import * as OutputBuffer from "./OutputBuffer.ts"
@@ -41,6 +42,8 @@ export interface Options {
   /** How long an unread output may hold up others. */
   readonly unreadGrace: Duration.Duration
   readonly liveness: Liveness.Settings
+  /** Takes secrets out of what the server says. */
+  readonly concealment: Concealment
 }
 
 /** How the command began. */
@@ -208,9 +211,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   /** The connection has ended. */
   const conclude = (end: Outcome.End): void => {
-    const outcome = status.end()
+    const outcome = options.concealment.outcome(status.end())
     if (outcome._tag === "Failed" || (outcome._tag === "Exited" && outcome.code !== 0)) {
-      const stderr = decoder.decode(Bytes.concat(early))
+      const stderr = options.concealment.text(decoder.decode(Bytes.concat(early)))
       Deferred.doneUnsafe(started, Effect.succeed({ _tag: "NotStarted", status: outcome, stderr }))
     }
     if (parsers !== undefined) {

@@ -18,6 +18,7 @@ import { type ExecHandle, isExecHandle } from "../ExecHandle.ts"
 import type { ExecOptions } from "../ExecOptions.ts"
 import * as ExitStatus from "../protocol/ExitStatus.ts"
 import * as Target from "../Target.ts"
+import * as Concealment from "./Concealment.ts"
 import * as ExecPlan from "./ExecPlan.ts"
 import * as Liveness from "./Liveness.ts"
 import * as Session from "./Session.ts"
@@ -97,6 +98,7 @@ export const startExec = Effect.fnUntraced(function*(
   const problem = ExecPlan.problem(argv, options)
   if (problem !== undefined) return yield* fail(new KubeError.Encode({ description: problem }))
   const target = yield* Target.resolve(reference)
+  const concealment = Concealment.make(ExecPlan.secrets(argv, options))
 
   const attempt = Effect.fnUntraced(function*(
     plan: ExecPlan.Plan
@@ -110,7 +112,8 @@ export const startExec = Effect.fnUntraced(function*(
       supervised
     }, {
       protocols: options.protocols,
-      handshakeTimeout: Duration.fromInputUnsafe(options.handshakeTimeout ?? "30 seconds")
+      handshakeTimeout: Duration.fromInputUnsafe(options.handshakeTimeout ?? "30 seconds"),
+      conceal: concealment.body
     })
     const info: ChannelInfo = {
       namespace: target.namespace,
@@ -130,7 +133,8 @@ export const startExec = Effect.fnUntraced(function*(
       tty: options.tty === true,
       bufferBytes: options.bufferBytes ?? defaultBufferBytes,
       unreadGrace: Duration.fromInputUnsafe(options.unreadGrace ?? "10 seconds"),
-      liveness: settings(options)
+      liveness: settings(options),
+      concealment
     })
     const deadline = Duration.fromInputUnsafe(options.startTimeout ?? "1 minute")
     const start = yield* Effect.timeoutOrElse(session.start, {

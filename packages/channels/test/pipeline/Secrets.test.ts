@@ -1,4 +1,6 @@
 import * as Exec from "@effect-k8s/channels/Exec"
+import * as JsonObject from "@effect-k8s/channels/protocol/JsonObject"
+import type { KubeClient } from "@effect-k8s/core/KubeClient"
 import { ConnectionLost, TransportError } from "@effect-k8s/core/TransportError"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -102,6 +104,72 @@ describe("a secret word or variable is in no result, error, message or span", ()
       assert.strictEqual(text, `${secret}\n`)
       assert.isAbove(spans.length, 0)
       for (const span of spans) assertHidden(shown([span.name, [...span.attributes], span.events]), span.name)
+    }))
+})
+
+describe("a secret that a server quotes is in no error", () => {
+  // What quoting changes is in it; the first part of it betrays it in every form.
+  const betrayed = "s3cr3t"
+  const quoted = `${betrayed} "<&>" \\ +/ü`
+  const login = Redacted.make(quoted)
+  const quote = `error executing command [login ${quoted}], no such thing`
+  const withQuote = (session: Server.ServerSession) =>
+    Effect.andThen(session.status(Server.internalError(quote)), session.goodbye())
+  const asGo = (session: Server.ServerSession) =>
+    Effect.andThen(
+      session.status(JsonObject.stringify({ status: "Failure", reason: "InternalError", message: quote, code: 500 })),
+      session.goodbye()
+    )
+  const refuse = (body: string | object, status = 400): Server.Settings => ({ refuse: () => ({ status, body }) })
+  const status = { kind: "Status", status: "Failure", reason: "BadRequest", message: quote, code: 400 }
+  const servers: ReadonlyArray<readonly [string, Server.Settings]> = [
+    ["in its Status", { script: withQuote }],
+    ["in its Status, as Go writes it", { script: asGo }],
+    ["in a Status that cannot be read", {
+      script: (session) => Effect.andThen(session.status(`no JSON: ${quote}`), session.goodbye())
+    }],
+    ["on stderr, when it cannot start the command", {
+      script: (session) =>
+        Effect.gen(function*() {
+          yield* session.stderr(`exec: "sh": executable file not found in $PATH: ${quote}`)
+          yield* session.status(Server.exitStatus(255))
+          yield* session.goodbye()
+        })
+    }],
+    ["in a refusal with a Status", refuse(status)],
+    ["in a refusal without", refuse(`no such page: /exec?command=login&command=${encodeURIComponent(quoted)}`, 404)],
+    ["in a refusal that has the query as forms do", refuse(`${new URLSearchParams({ command: quoted })}`, 502)]
+  ]
+  for (const supervise of ["required", "preferred", "never"] as const) {
+    for (const [what, settings] of servers) {
+      // What a command without the supervisor writes to stderr is its own.
+      if (what.startsWith("on stderr") && supervise !== "required") continue
+      it.effect(`${what} (${supervise})`, () =>
+        Effect.gen(function*() {
+          const place = yield* make({}, settings)
+          const command = Exec.on(target, { supervise })(["login", login])
+          const handle = Effect.scoped(Effect.gen(function*() {
+            const { exitCode, status } = yield* command
+            return yield* Effect.all([Effect.exit(exitCode), Effect.exit(status)])
+          }))
+          for (const run of [Exec.exitCode(command), Exec.run(command), handle]) {
+            const exit: Exit.Exit<unknown, unknown> = yield* inTime(
+              Effect.exit(place.provide<unknown, unknown, KubeClient>(run))
+            )
+            const texts = [shown(exit), JSON.stringify(exit), Exit.isFailure(exit) ? String(exit.cause) : ""]
+            for (const text of texts) assert.notInclude(text, betrayed)
+          }
+        }))
+    }
+  }
+
+  it.effect("in a variable, too", () =>
+    Effect.gen(function*() {
+      const place = yield* make({}, { script: withQuote })
+      const run = Exec.string(Exec.on(target, { env: { TOKEN: login } })(["login"]))
+      const error = yield* Effect.flip(inTime(place.provide(run)))
+      assert.notInclude(shown(error), betrayed)
+      assert.include(error.message, "error executing command [login <redacted>], no such thing")
     }))
 })
 
