@@ -22,6 +22,7 @@ import {
   type Place,
   reasonOf
 } from "../support/pipelines.ts"
+import type { Program } from "../support/programs.ts"
 
 class Spoiled extends Data.TaggedError("Spoiled")<{}> {}
 
@@ -75,6 +76,25 @@ describe("a stream function", () => {
         yield* nothingLeft(place)
       }))
   }
+
+  it.effect("that fails gives no end to the stage behind it", () =>
+    Effect.gen(function*() {
+      const ended: Array<string> = []
+      const watchful: Program = ({ argv, read }) =>
+        Effect.gen(function*() {
+          while ((yield* read) !== undefined);
+          ended.push(argv[0]!)
+          return 0
+        })
+      const place = yield* make({ watchful })
+      const watched = Exec.through((input) => Stream.onEnd(input, Effect.sync(() => ended.push("through"))))
+      for (const next of [watched, ChildProcess.make`watchful`]) {
+        const pipeline = on`yes`.pipe(Exec.pipeTo(spoil(Stream.fail(new Spoiled()))), Exec.pipeTo(next))
+        assert.instanceOf(yield* Effect.flip(inTime(place.provide(Exec.run(pipeline)))), Spoiled)
+        yield* nothingLeft(place)
+      }
+      assert.deepStrictEqual(ended, [])
+    }))
 
   it.effect("sees no end of its input when a later stage takes no more", () =>
     Effect.gen(function*() {
