@@ -8,6 +8,8 @@ import type { Pipeline } from "./Pipeline.ts"
 import { describe } from "./Pipeline.ts"
 import type { StageFailed, StageResult } from "./StageResult.ts"
 
+const attributes = ({ stages }: Pipeline<unknown, unknown>) => ({ "k8s.pipeline": stages.map(describe).join(" | ") })
+
 /** Runs it, drops what the last stage writes, and gives the results. */
 export const run = <E, R>(pipeline: Pipeline<E, R>): Effect.Effect<ReadonlyArray<StageResult>, StageFailed | E, R> =>
   Effect.gen(function*() {
@@ -16,7 +18,7 @@ export const run = <E, R>(pipeline: Pipeline<E, R>): Effect.Effect<ReadonlyArray
     return yield* results
   }).pipe(
     Effect.scoped,
-    Effect.withSpan("Exec.run", { attributes: { "k8s.pipeline": pipeline.stages.map(describe).join(" | ") } })
+    Effect.withSpan("Exec.run", { attributes: attributes(pipeline) })
   )
 
 /** Runs it for the output of the last stage; fails when the pipeline does. Whoever stops reading ends it. */
@@ -25,4 +27,4 @@ export const stream = <E, R>(pipeline: Pipeline<E, R>): Stream.Stream<Uint8Array
     launch(pipeline),
     ({ failure, output, results }) =>
       Stream.concat(Stream.interruptWhen(output, failure), Stream.fromEffectDrain(results))
-  ))
+  )).pipe(Stream.withSpan("Exec.stream", { attributes: attributes(pipeline) }))

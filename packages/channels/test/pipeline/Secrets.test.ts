@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as ChildProcess from "effect/process/ChildProcess"
+import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
@@ -176,20 +177,27 @@ describe("a secret that a server quotes is in no error", () => {
 describe("the span of a run", () => {
   it.effect("tells the stages, and those of its commands tell where and over what they ran", () =>
     Effect.gen(function*() {
-      const { spans, tracer } = collecting()
-      const place = yield* make()
       const pipeline = on(["echo", word]).pipe(Exec.pipeTo(ChildProcess.make`cat`))
-      yield* place.provide(Exec.run(pipeline)).pipe(Effect.withTracer(tracer))
-      const run = spans.find(({ name }) => name === "Exec.run")
-      assert.strictEqual(run?.attributes.get("k8s.pipeline"), "echo <redacted> | cat")
-      const start = spans.find(({ name }) => name === "Exec.start")
-      assert.deepStrictEqual(
-        ["k8s.pod", "k8s.namespace", "k8s.container", "k8s.protocol", "k8s.supervised"].map((key) =>
-          start?.attributes.get(key)
-        ),
-        ["p", "ns", "c", "websocket v5.channel.k8s.io", true]
-      )
-      assert(start?.parent._tag === "Some")
-      assert.strictEqual(start.parent.value.spanId, run?.spanId)
+      const runs: ReadonlyArray<
+        readonly [string, Effect.Effect<unknown, unknown, KubeClient | ChildProcessSpawner>]
+      > = [["Exec.run", Exec.run(pipeline)], ["Exec.stream", Exec.string(pipeline)]]
+      for (const [name, effect] of runs) {
+        const { spans, tracer } = collecting()
+        const place = yield* make()
+        yield* place.provide(effect).pipe(Effect.withTracer(tracer))
+        const run = spans.find((span) => span.name === name)
+        assert(run !== undefined)
+        assert.strictEqual(run.attributes.get("k8s.pipeline"), "echo <redacted> | cat")
+        assert.strictEqual(run.status._tag, "Ended")
+        const start = spans.find((span) => span.name === "Exec.start")
+        assert.deepStrictEqual(
+          ["k8s.pod", "k8s.namespace", "k8s.container", "k8s.protocol", "k8s.supervised"].map((key) =>
+            start?.attributes.get(key)
+          ),
+          ["p", "ns", "c", "websocket v5.channel.k8s.io", true]
+        )
+        assert(start?.parent._tag === "Some")
+        assert.strictEqual(start.parent.value.spanId, run.spanId)
+      }
     }))
 })
