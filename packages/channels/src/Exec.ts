@@ -68,7 +68,8 @@ export {
   /**
    * A stage that is a function of streams: gzip, a parser, a counter. Its input does not fail: when an earlier stage
    * does, the input stays open until the pipeline has been ended, so that nothing mistakes it for the end. Its own error
-   * passes through `run` unwrapped.
+   * passes through `run` unwrapped, unless a command before it ended with a failure: then that is told, because what it
+   * wrote was cut short.
    */
   through
 } from "./pipeline/Pipeline.ts"
