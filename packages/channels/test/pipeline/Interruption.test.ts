@@ -102,7 +102,7 @@ describe("a pipeline that is interrupted leaves nothing", () => {
       Effect.gen(function*() {
         let ended = 0
         let interrupted = 0
-        for (let steps = 0; steps < 5000 && ended < 4; steps += 1 + Math.floor(steps / 40)) {
+        for (let steps = 0; steps < 5000 && ended < 4; steps += 2 + Math.floor(steps / 40)) {
           const place = yield* make()
           // Fibers take turns after a few steps, so that there are many moments.
           const fiber = yield* Effect.forkChild(Effect.provideService(place.provide(run), MaxOpsBeforeYield, 3))
@@ -116,7 +116,7 @@ describe("a pipeline that is interrupted leaves nothing", () => {
         }
         assert.isAbove(ended, 0, "it never came to its end")
         assert.isAbove(interrupted, 20)
-      }))
+      }), 60_000)
   }
 })
 
