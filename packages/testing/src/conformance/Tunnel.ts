@@ -72,6 +72,7 @@ export const make: Effect.Effect<Tunnel, never, Scope.Scope> = Effect.gen(functi
   return {
     dial: (target) => lazily(NodeSocket.fromDuplex(open(target))),
     dials: () => dials,
+    // Whoever drops it may be interrupted by the loss.
     drop: Effect.fnUntraced(function*(how) {
       const { far, near } = carrier
       if (how === "fin") far.destroySoon()
@@ -79,7 +80,7 @@ export const make: Effect.Effect<Tunnel, never, Scope.Scope> = Effect.gen(functi
       // One that was silenced would not hear of it.
       near.resume()
       carrier = yield* connect
-    }),
+    }, Effect.uninterruptible),
     silence: Effect.sync(() => {
       carrier.streams.silence()
       carrier.agent.silence()
