@@ -13,8 +13,10 @@ import * as Credentials from "./Credentials.ts"
 import type { ClientCertificate, Endpoint } from "./Endpoint.ts"
 import { variable } from "./internal/environment.ts"
 import * as KubeConfigFile from "./internal/kubeConfigFile.ts"
+import { looksLikeData } from "./internal/kubeConfigReference.ts"
 import * as KubeConfigRules from "./internal/kubeConfigRules.ts"
 import {
+  DataInsteadOfPath,
   FileMissing,
   FileUnreadable,
   InvalidPem,
@@ -50,16 +52,19 @@ export interface Cluster {
   readonly proxyUrl?: Redacted.Redacted | undefined
 }
 
-/** A user, as its file has it: data in base64, paths relative to the file. */
+/**
+ * A user, as its file has it: data in base64, paths relative to the file. Paths of what is secret are `Redacted`, because
+ * a key or token put there by mistake must not be printed.
+ */
 export interface User {
   readonly name: string
   readonly file: string
-  readonly clientCertificate?: string | undefined
+  readonly clientCertificate?: Redacted.Redacted | undefined
   readonly clientCertificateData?: string | undefined
-  readonly clientKey?: string | undefined
+  readonly clientKey?: Redacted.Redacted | undefined
   readonly clientKeyData?: Redacted.Redacted | undefined
   readonly token?: Redacted.Redacted | undefined
-  readonly tokenFile?: string | undefined
+  readonly tokenFile?: Redacted.Redacted | undefined
   readonly username?: string | undefined
   readonly password?: Redacted.Redacted | undefined
   readonly as?: string | undefined
@@ -67,7 +72,7 @@ export interface User {
   readonly asGroups: ReadonlyArray<string>
   readonly asUserExtra: Readonly<Record<string, ReadonlyArray<string>>>
   /** A credential plugin. Not supported yet: `resolve` fails with `ExecUnsupported`. */
-  readonly exec?: { readonly command: string } | undefined
+  readonly exec?: { readonly command: Redacted.Redacted } | undefined
   /** The form that came before plugins. `resolve` fails with `AuthProviderRemoved`. */
   readonly authProvider?: { readonly name: string } | undefined
 }
@@ -256,7 +261,9 @@ const readReferenced = Effect.fnUntraced(function*(
   const path = yield* locate(place, reference)
   const text = yield* Effect.mapError(fs.readFileString(path), (cause) =>
     new KubeConfigError({
-      reason: isMissing(cause)
+      reason: looksLikeData(reference)
+        ? new DataInsteadOfPath(place)
+        : isMissing(cause)
         ? new ReferencedFileMissing({ ...place, path })
         : new ReferencedFileUnreadable({ ...place, path, cause })
     }))

@@ -184,6 +184,15 @@ export class InvalidPem extends Data.TaggedError("InvalidPem")<
   }
 }
 
+/** A key that names a file holds a certificate, a key or a token instead. Nothing of it is kept. */
+export class DataInsteadOfPath extends Data.TaggedError("DataInsteadOfPath")<Place> {
+  override get message(): string {
+    const key = this.key.slice(this.key.lastIndexOf(".") + 1)
+    const use = key === "tokenFile" ? "token" : `${key}-data, as base64 of the PEM text`
+    return `${at(this)} holds data, not the path of a file; move it to ${use}`
+  }
+}
+
 /** A file that a kubeconfig names does not exist. */
 export class ReferencedFileMissing extends Data.TaggedError("ReferencedFileMissing")<
   Place & { readonly path: string }
@@ -252,11 +261,16 @@ export class CertificateWithoutKey extends Data.TaggedError("CertificateWithoutK
 }
 
 /** The user's credentials come from an exec plugin, which is not supported yet. */
-export class ExecUnsupported extends Data.TaggedError("ExecUnsupported")<Place & { readonly command: string }> {
+export class ExecUnsupported extends Data.TaggedError("ExecUnsupported")<
+  Place & {
+    /** The name of the program, without directory and arguments; empty if the command is no program's name. */
+    readonly command: string
+  }
+> {
   override get message(): string {
-    return `${at(this)} runs the credential plugin "${
-      printable(this.command)
-    }", and exec plugins are not supported yet; use a token (kubectl create token) or a client certificate`
+    return `${at(this)} runs ${
+      this.command === "" ? "a credential plugin" : `the credential plugin "${printable(this.command)}"`
+    }, and exec plugins are not supported yet; use a token (kubectl create token) or a client certificate`
   }
 }
 
@@ -309,6 +323,7 @@ export type KubeConfigErrorReason =
   | ReferenceNotFound
   | InvalidBase64
   | InvalidPem
+  | DataInsteadOfPath
   | ReferencedFileMissing
   | ReferencedFileUnreadable
   | InvalidServer

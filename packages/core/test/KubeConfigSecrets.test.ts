@@ -4,7 +4,18 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { inspect } from "node:util"
-import { base64, cert, key, pem, platform } from "./kubeConfigFixtures.ts"
+import {
+  base64,
+  cert,
+  fieldsOf,
+  file,
+  key,
+  kubeconfig,
+  pem,
+  platform,
+  reasonOf,
+  resolveParts
+} from "./kubeConfigFixtures.ts"
 
 /** Everything that a program could print of a value. */
 const shown = (value: unknown): string => {
@@ -90,6 +101,113 @@ it.effect.prop(
     }),
   { arbitrary: { runs: 400 } }
 )
+
+// A key or a token where the path of its file belongs, and what must not be seen of it.
+const Misplaced = Schema.Literals([
+  "PEM",
+  "PEM in one line",
+  "base64 of PEM",
+  "base64 of DER",
+  "JWT",
+  "bearer JWT",
+  "bootstrap token",
+  "opaque token"
+])
+const misplaced = (form: typeof Misplaced.Type, digits: number): { readonly text: string; readonly secret: string } => {
+  const secret = `S3CRET${digits}`
+  const body = secret.repeat(20)
+  switch (form) {
+    case "PEM":
+      return { text: pem("PRIVATE KEY", body), secret }
+    case "PEM in one line":
+      return { text: pem("RSA PRIVATE KEY", body).replaceAll("\n", " "), secret }
+    case "base64 of PEM": {
+      const text = base64(pem("PRIVATE KEY", body))
+      return { text, secret: text.slice(60, 80) }
+    }
+    case "base64 of DER":
+      return { text: `MIIEv/A+${body.replaceAll("RET", "/T+")}==`, secret: `S3C/T+${digits}` }
+    case "JWT":
+      return { text: `eyJhbGciOiJSUzI1NiJ9.${body}.${secret}`, secret }
+    case "bearer JWT":
+      return { text: `Bearer eyJhbGciOiJSUzI1NiJ9.${body}.${secret}`, secret }
+    case "bootstrap token":
+      return { text: `abcdef.s3${digits}abcdef`, secret: `s3${digits}` }
+    case "opaque token":
+      return { text: `sha256~${secret}${secret}${secret}`, secret }
+  }
+}
+const PathKey = Schema.Literals(["client-certificate", "client-key", "tokenFile"])
+
+it.effect.prop(
+  "a key or a token where the path of its file belongs is told, and cannot be seen",
+  {
+    digits: Schema.Int.check(Schema.isBetween({ minimum: 10_000_000, maximum: 99_999_999 })),
+    form: Misplaced,
+    where: PathKey
+  },
+  ({ digits, form, where }) =>
+    Effect.gen(function*() {
+      const { secret, text } = misplaced(form, digits)
+      const user = where === "tokenFile"
+        ? { tokenFile: text }
+        : {
+          "client-certificate-data": base64(cert),
+          "client-key-data": base64(key),
+          [`${where}-data`]: "",
+          [where]: text
+        }
+      const visible = yield* everythingShown(kubeconfig({ user }))
+      assert.notInclude(visible, secret)
+      const reason = yield* reasonOf(resolveParts({ user }))
+      assert.deepInclude(fieldsOf(reason), {
+        tag: "DataInsteadOfPath",
+        file,
+        key: `users["u"].user.${where}`
+      })
+      assert.include(reason.message, where === "tokenFile" ? "move it to token" : `move it to ${where}-data`)
+    }),
+  { arbitrary: { runs: 100 } }
+)
+
+it.effect("a path that is missing is still named", () =>
+  Effect.gen(function*() {
+    const paths = [
+      "pki/client.key",
+      "/var/run/secrets/kubernetes.io/serviceaccount/token",
+      "/home/jane/.minikube/profiles/minikube/client.key",
+      "C:\\Users\\jane\\client.key",
+      "/etc/kubernetes/pki/apiserver-kubelet-client-of-the-second-cluster.key",
+      "/Users/jane/Projects/clusters/production/europe/west/certificates/administrator/client-key.pem"
+    ]
+    for (const path of paths) {
+      const reason = yield* reasonOf(resolveParts({ user: { tokenFile: path } }))
+      assert(reason._tag === "ReferencedFileMissing", path)
+      assert.include(reason.message, path)
+    }
+  }))
+
+it.effect("of the command of a credential plugin nothing but the program's name is seen", () =>
+  Effect.gen(function*() {
+    const rows = [
+      ["aws --password S3CRET", "aws"],
+      ["/opt/S3CRET/bin/aws S3CRET", "aws"],
+      ["C:\\S3CRET\\aws.exe --token=S3CRET", "aws.exe"],
+      ["PASSWORD=S3CRET aws", ""],
+      ["\"aws\" S3CRET", ""],
+      ["https://jane:S3CRET@host/?token=S3CRET", ""],
+      [pem("PRIVATE KEY", "S3CRET"), ""],
+      ["", ""]
+    ] as const
+    for (const [command, name] of rows) {
+      const user = { exec: { command } }
+      assert.notInclude(yield* everythingShown(kubeconfig({ user })), "S3CRET")
+      const reason = yield* reasonOf(resolveParts({ user }))
+      assert(reason._tag === "ExecUnsupported")
+      assert.strictEqual(reason.command, name)
+      assert.include(reason.message, name === "" ? "runs a credential plugin, and" : `"${name}"`)
+    }
+  }))
 
 it.effect("keys and tokens that are right are not seen either, and are there", () =>
   Effect.gen(function*() {

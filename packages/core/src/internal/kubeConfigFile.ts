@@ -33,19 +33,19 @@ const ClusterFile = Schema.Struct({
 })
 
 const UserFile = Schema.Struct({
-  "client-certificate": Text,
+  "client-certificate": Secret,
   "client-certificate-data": Text,
-  "client-key": Text,
+  "client-key": Secret,
   "client-key-data": Secret,
   token: Secret,
-  tokenFile: Text,
+  tokenFile: Secret,
   username: Text,
   password: Secret,
   as: Text,
   "as-uid": Text,
   "as-groups": nullable(Schema.Array(Schema.String)),
   "as-user-extra": nullable(Schema.Record(Schema.String, Schema.NullOr(Schema.Array(Schema.String)))),
-  exec: nullable(Schema.Struct({ command: Text })),
+  exec: nullable(Schema.Struct({ command: Secret })),
   "auth-provider": nullable(Schema.Struct({ name: Text }))
 })
 
@@ -129,12 +129,12 @@ const users = (file: string, decoded: Decoded): ReadonlyArray<User> =>
     return {
       name: entry?.name ?? "",
       file,
-      clientCertificate: present(user?.["client-certificate"]),
+      clientCertificate: presentSecret(user?.["client-certificate"]),
       clientCertificateData: present(user?.["client-certificate-data"]),
-      clientKey: present(user?.["client-key"]),
+      clientKey: presentSecret(user?.["client-key"]),
       clientKeyData: presentSecret(user?.["client-key-data"]),
       token: presentSecret(user?.token),
-      tokenFile: present(user?.tokenFile),
+      tokenFile: presentSecret(user?.tokenFile),
       username: present(user?.username),
       password: presentSecret(user?.password),
       as: present(user?.as),
@@ -143,7 +143,9 @@ const users = (file: string, decoded: Decoded): ReadonlyArray<User> =>
       asUserExtra: Object.fromEntries(
         Object.entries(user?.["as-user-extra"] ?? {}).map(([key, values]) => [key, values ?? []])
       ),
-      exec: user?.exec === null || user?.exec === undefined ? undefined : { command: user.exec.command ?? "" },
+      exec: user?.exec === null || user?.exec === undefined
+        ? undefined
+        : { command: user.exec.command ?? Redacted.make("") },
       authProvider: user?.["auth-provider"] === null || user?.["auth-provider"] === undefined
         ? undefined
         : { name: user["auth-provider"].name ?? "" }

@@ -24,6 +24,7 @@ import {
 } from "../KubeConfigError.ts"
 import type { KubeConfigErrorReason, Place } from "../KubeConfigError.ts"
 import * as Proxy from "../Proxy.ts"
+import { programName } from "./kubeConfigReference.ts"
 
 /** A text that a kubeconfig holds, or the path of a file that does, relative to the kubeconfig. */
 export type Source =
@@ -139,6 +140,9 @@ const serverUrl = (cluster: Cluster): Checked<URL> => {
   return Result.succeed(url)
 }
 
+const plain = (value: Redacted.Redacted | undefined): string | undefined =>
+  value === undefined ? undefined : Redacted.value(value)
+
 const fromData = (place: Place, data: string): Checked<Source> =>
   Result.match(Base64.decodeString(data.replaceAll(/\s/g, "")), {
     onFailure: () => fail(new InvalidBase64(place)),
@@ -178,13 +182,12 @@ const certificateOf = (user: User): Checked<Identity["certificate"]> =>
       "users",
       user,
       "client-certificate",
-      user.clientCertificate,
+      plain(user.clientCertificate),
       user.clientCertificateData
     )
     // A key alone identifies nobody; client-go passes over it.
     if (cert === undefined) return undefined
-    const keyData = user.clientKeyData === undefined ? undefined : Redacted.value(user.clientKeyData)
-    const key = yield* source("users", user, "client-key", user.clientKey, keyData)
+    const key = yield* source("users", user, "client-key", plain(user.clientKey), plain(user.clientKeyData))
     if (key === undefined) return yield* fail(new CertificateWithoutKey(placeOf("users", user)))
     return { cert, key }
   })
@@ -225,12 +228,13 @@ const identityOf = (user: User, secure: boolean): Checked<Identity> =>
     const certificate = yield* certificateOf(user)
     const tokenFile = user.tokenFile === undefined
       ? undefined
-      : { place: placeOf("users", user, "tokenFile"), path: user.tokenFile }
+      : { place: placeOf("users", user, "tokenFile"), path: Redacted.value(user.tokenFile) }
     const { password, token, username } = user
     // A plugin is asked only when nothing else says who the user is.
     if (certificate === undefined && tokenFile === undefined && token === undefined && username === undefined) {
       if (user.exec !== undefined) {
-        return yield* fail(new ExecUnsupported({ ...placeOf("users", user), command: user.exec.command }))
+        const command = programName(Redacted.value(user.exec.command))
+        return yield* fail(new ExecUnsupported({ ...placeOf("users", user), command }))
       }
       if (user.authProvider !== undefined) {
         return yield* fail(new AuthProviderRemoved({ ...placeOf("users", user), provider: user.authProvider.name }))
