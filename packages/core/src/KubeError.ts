@@ -196,7 +196,12 @@ export interface UpgradeAttempt {
   readonly body: string
 }
 
-/** The server did not open the channel, and did not say why in a Status. Nothing was started. */
+/**
+ * The server did not open the channel, and did not say why in a Status.
+ *
+ * A refusal has started nothing. After 502 to 504, and after a 101 that answers another handshake (its `body` says what is
+ * wrong with it), the command may have been started.
+ */
 export class UpgradeRefused extends Data.TaggedError("UpgradeRefused")<{
   readonly attempts: ReadonlyArray<UpgradeAttempt>
   /** What the refusals have in common, when it is known. */
@@ -206,8 +211,9 @@ export class UpgradeRefused extends Data.TaggedError("UpgradeRefused")<{
     const tried = this.attempts.map((attempt) =>
       `${attempt.protocol}: HTTP ${attempt.code}${attempt.body === "" ? "" : ` (${attempt.body})`}`
     )
+    const misread = this.attempts.some(({ code }) => code === 101) ? "; the command may have been started" : ""
     return `the channel was refused (${tried.join("; ")}); ${
-      this.hint ?? "check that every proxy on the way passes upgrades"
+      this.hint ?? `check that every proxy on the way passes upgrades${misread}`
     }`
   }
 }

@@ -27,7 +27,7 @@ const acceptValue = (key: string): Effect.Effect<string> =>
   )
 
 /**
- * Opens a connection, or returns the server's refusal: nothing was started then.
+ * Opens a connection, or returns the refusal: nothing was started then, unless it is a 502 to 504.
  *
  * Fails with `Transport` when there was no answer within the deadline or the connection broke (the command may have
  * started then), and with `UpgradeRefused` when the answer is none to this handshake.

@@ -35,6 +35,9 @@ const hint = (code: number): string | undefined => {
     case 400:
     case 426:
       return "a proxy on the way has removed the Upgrade header; let it pass WebSocket traffic"
+    case 414:
+    case 431:
+      return "the command line is too long for the server, because it travels in the URL; send long data on stdin"
     case 502:
     case 503:
     case 504:
@@ -46,8 +49,7 @@ const hint = (code: number): string | undefined => {
 
 /**
  * Opens a connection. Every refusal is a `KubeError`: by the Status where there is one, else `UpgradeRefused` or
- * `HalfCloseUnsupported`. A refused command was not started; no command is asked for again after an answer that may have
- * started it.
+ * `HalfCloseUnsupported`. No command is asked for again after an answer that may have started it.
  */
 export const connect = Effect.fnUntraced(function*(
   client: KubeClient.KubeClient["Service"],

@@ -73,7 +73,8 @@ const isShellMissing = ({ status, stderr }: NotStarted): boolean => {
  * Starts a command. Its connection and its fibers end with the current scope.
  *
  * A supervised command is there when the supervisor has said so, a bare one when the server has upgraded. Fails with
- * `KubeError`: nothing was started then, unless the connection broke during the handshake.
+ * `KubeError`: nothing was started then, unless the connection broke during the handshake, a proxy answered with 502 to
+ * 504, or something answered another handshake.
  */
 export const startExec = Effect.fnUntraced(function*(
   reference: Target.Target,

@@ -56,6 +56,8 @@ describe("an upgrade that is refused fails, and is asked for once", () => {
     ["500 and a Status", { status: 500, body: status(500, "InternalError") }, "ServerFailure", "failed with 500"],
     ["400 and text", { status: 400, body: "you must specify" }, "UpgradeRefused", "removed the Upgrade header"],
     ["426", { status: 426 }, "UpgradeRefused", "removed the Upgrade header"],
+    ["414", { status: 414, body: "<html>" }, "UpgradeRefused", "the command line is too long"],
+    ["431", { status: 431, body: "431 Request Header Fields Too Large" }, "UpgradeRefused", "send long data on stdin"],
     ["502 and HTML", { status: 502, body: "<html>" }, "UpgradeRefused", "the command may have been started"],
     ["503", { status: 503 }, "UpgradeRefused", "the command may have been started"],
     ["504", { status: 504 }, "UpgradeRefused", "the command may have been started"],
@@ -187,6 +189,7 @@ describe("a 101 that answers another handshake", () => {
         assert(error.reason._tag === "UpgradeRefused")
         assert.strictEqual(error.reason.attempts[0]?.code, 101)
         assert.include(error.message, message)
+        assert.include(error.message, "the command may have been started")
         yield* Server.settle
         assert.strictEqual(server.open(), 0)
       }))
