@@ -24,6 +24,7 @@ it("exec-pipeline runs the main job on a cluster of its own", () => {
   assert.match(output, /^ {2}x bare +exit 0, not verified: .* of 32\.0 MiB stored$/m)
   assert.match(output, /^ {2}\+ supervised exit 0, verified: 32\.0 MiB of 32\.0 MiB stored$/m)
   assert.match(output, /^ {2}ContainerNotFound .*no-such-container/m)
+  assert.match(output, /^ {2}the server: 400 container no-such-container is not valid for pod vault-0$/m)
 }, 120_000)
 
 it("the program of the README has at most 12 lines, and type-checks", () => {

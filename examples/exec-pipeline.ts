@@ -233,7 +233,12 @@ const program = Effect.gen(function*() {
 
   yield* title("A refused exec, with the server's reason")
   yield* Effect.scoped(Exec.on({ ...target("vault-0"), container: "no-such-container" })`true`).pipe(
-    Effect.catchTag("KubeError", (error) => print(`  ${red(error.reason._tag)} ${error.message}`))
+    Effect.catchTag("KubeError", (error) =>
+      Effect.gen(function*() {
+        yield* print(`  ${red(error.reason._tag)} ${error.message}`)
+        const status = "status" in error.reason ? error.reason.status : undefined
+        yield* print(`  the server: ${status?.code ?? ""} ${status?.message ?? "nothing"}`)
+      }))
   )
   yield* print()
 })

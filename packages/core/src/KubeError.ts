@@ -96,6 +96,8 @@ export class ContainerNotFound extends Data.TaggedError("ContainerNotFound")<{
   readonly container?: string | undefined
   /** The containers that the pod has, where they are known. */
   readonly containers: ReadonlyArray<string>
+  /** What the server said, where it was the server that refused. */
+  readonly status?: Status.Status | undefined
 }> {
   override get message(): string {
     const known = this.containers.length === 0 ? "" : `; choose one of ${this.containers.join(", ")}`

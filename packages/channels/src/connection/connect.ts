@@ -19,13 +19,13 @@ const excerpt = (body: string): string => {
 }
 
 // The API server knows no default container and no names of others: its 400 says so in words.
-const containerRefused = (message: string, pod: string): KubeError.ContainerNotFound | undefined => {
+const containerRefused = ({ status }: KubeError.BadRequest, pod: string): KubeError.ContainerNotFound | undefined => {
+  const message = status.message ?? ""
   const unknown = /^container (\S+) is not valid for pod /.exec(message)
-  if (unknown !== null) return new KubeError.ContainerNotFound({ pod, container: unknown[1], containers: [] })
-  const several = /^a container name must be specified for pod \S+, choose one of: \[([^\]]*)\]/.exec(message)
-  return several === null
-    ? undefined
-    : new KubeError.ContainerNotFound({ pod, containers: (several[1] ?? "").split(" ") })
+  if (unknown === null && !message.startsWith("a container name must be specified for pod ")) return undefined
+  // Init containers come in brackets of their own.
+  const containers = Array.from(message.matchAll(/: \[([^\]]*)\]/g)).flatMap((list) => (list[1] ?? "").split(" "))
+  return new KubeError.ContainerNotFound({ pod, container: unknown?.[1], containers, status })
 }
 
 const hint = (code: number): string | undefined => {
@@ -85,7 +85,7 @@ export const connect = Effect.fnUntraced(function*(
           reason._tag === "UnexpectedStatus"
             ? new KubeError.UpgradeRefused({ attempts, hint: hint(answer.status) })
             : reason._tag === "BadRequest"
-            ? containerRefused(reason.status.message ?? "", request.info.name ?? "") ?? reason
+            ? containerRefused(reason, request.info.name ?? "") ?? reason
             : reason
         )
     }

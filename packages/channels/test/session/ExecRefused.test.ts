@@ -94,6 +94,7 @@ describe("a container", () => {
         [error.reason.pod, error.reason.container, error.reason.containers],
         ["p", "c", []]
       )
+      assert.strictEqual(error.reason.status?.message, "container c is not valid for pod p")
     }))
 
   it.effect("that must be chosen is ContainerNotFound, with those that there are", () =>
@@ -107,6 +108,26 @@ describe("a container", () => {
       assert(error.reason._tag === "ContainerNotFound")
       assert.deepStrictEqual([error.reason.container, error.reason.containers], [undefined, ["main", "cat", "tty"]])
       assert.include(error.message, "choose one of main, cat, tty")
+      assert.strictEqual(error.reason.status?.code, 400)
+    }))
+
+  it.effect("that must be chosen may be an init container", () =>
+    Effect.gen(function*() {
+      const said =
+        "a container name must be specified for pod p, choose one of: [a b] or one of the init containers: [c]"
+      const { error } = yield* refused({
+        refuse: () => ({ status: 400, body: status(400, "BadRequest", said) })
+      })
+      assert(error.reason._tag === "ContainerNotFound")
+      assert.deepStrictEqual(error.reason.containers, ["a", "b", "c"])
+    }))
+
+  it.effect("that must be chosen is ContainerNotFound also where the server names none", () =>
+    Effect.gen(function*() {
+      const said = "a container name must be specified for pod p"
+      const { error } = yield* refused({ refuse: () => ({ status: 400, body: status(400, "BadRequest", said) }) })
+      assert(error.reason._tag === "ContainerNotFound")
+      assert.deepStrictEqual(error.reason.containers, [])
     }))
 
   it.effect("is not what every bad request is about", () =>
