@@ -37,7 +37,7 @@ export interface ExecOptions {
   readonly onClose?: "end" | "leave" | undefined
   /** Much data: lets the protocol be chosen by cost. Pipelines set it. */
   readonly bulk?: boolean | undefined
-  /** Bytes that are buffered of each output before reading pauses; 1 MiB unless told. */
+  /** Bytes that are buffered of each output before reading pauses, more than 0; 1 MiB unless told. */
   readonly bufferBytes?: number | undefined
   /**
    * How long an output without a reader may hold up what somebody waits for; 10 seconds unless told. In pipelines there
@@ -54,7 +54,7 @@ export interface ExecOptions {
   readonly protocols?: readonly [Subprotocol, ...ReadonlyArray<Subprotocol>] | undefined
 }
 
-/** Life signs of a silent connection. A command may be silent for as long as it likes. */
+/** Life signs of a silent connection, times more than 0. A command may be silent for as long as it likes. */
 export interface Heartbeat {
   /** Silence after which the server is asked for a sign of life; 10 seconds unless told. */
   readonly after?: Duration.Input | undefined

@@ -3,6 +3,8 @@
  * random numbers.
  */
 import type { KubeRequest } from "@effect-k8s/core/KubeClient"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
 import type { Word } from "effect/process/CommandLine"
 import * as Redacted from "effect/Redacted"
 import type { ExecOptions } from "../ExecOptions.ts"
@@ -88,20 +90,57 @@ export const toRequest = (target: Resolved, plan: Plan, options: ExecOptions): K
   info: { verb: "exec", resource: "pods/exec", namespace: target.namespace, name: target.pod }
 })
 
+// Nothing encodes half of a surrogate pair: it would arrive as another character.
+const textProblem = (what: string, text: string): string | undefined =>
+  text.includes("\0")
+    ? `${what} contains a NUL character`
+    : /\p{Surrogate}/u.test(text)
+    ? `${what} contains a lone surrogate (half of a character of UTF-16); encode it as text first`
+    : undefined
+
+/** Why the options that are numbers cannot be used. */
+const numberProblem = (options: ExecOptions): string | undefined => {
+  const { bufferBytes = 1, handshakeTimeout, heartbeat, startTimeout, unreadGrace = 1 } = options
+  if (!(bufferBytes > 0)) return "bufferBytes must be more than 0"
+  const positive = {
+    handshakeTimeout,
+    startTimeout,
+    "heartbeat.after": heartbeat?.after,
+    "heartbeat.within": heartbeat?.within,
+    "heartbeat.keepAliveAfter": heartbeat?.keepAliveAfter
+  }
+  for (const [name, input = 1] of [...Object.entries(positive), ["unreadGrace", unreadGrace] as const]) {
+    const duration = Option.getOrUndefined(Duration.fromInput(input))
+    if (duration === undefined) {
+      return `${name} is no duration; write it as "30 seconds", or as a number of milliseconds`
+    }
+    if (name === "unreadGrace" ? Duration.isNegative(duration) : !Duration.isPositive(duration)) {
+      return `${name} must ${name === "unreadGrace" ? "not be less" : "be more"} than 0`
+    }
+  }
+  return undefined
+}
+
 /** Why a command cannot be asked for, as a sentence; `undefined` if it can. */
 export const problem = (argv: ReadonlyArray<Word>, options: ExecOptions): string | undefined => {
   if (argv.length === 0) return "the command is empty; give at least the name of a program"
-  if (argv.some((word) => unwrap(word).includes("\0"))) return "a word of the command contains a NUL character"
+  for (const word of argv) {
+    const wrong = textProblem("a word of the command", unwrap(word))
+    if (wrong !== undefined) return wrong
+  }
   if (options.tty === true && options.supervise === "required") {
     return "a command on a terminal cannot be supervised, because its two outputs are one"
   }
   if ((options.tty === true || options.supervise === "never") && (options.cwd ?? options.env) !== undefined) {
     return "cwd and env are set by the supervisor, which runs neither on a terminal nor with supervise: \"never\""
   }
-  if (options.cwd === "" || options.cwd?.includes("\0") === true) return "cwd is no directory's name"
+  if (options.cwd === "") return "cwd is no directory's name"
+  const wrongCwd = textProblem("the directory cwd", options.cwd ?? "")
+  if (wrongCwd !== undefined) return wrongCwd
   for (const [name, value] of Object.entries(options.env ?? {})) {
     if (!SupervisorScript.isVariableName(name)) return `"${name}" cannot be the name of a variable`
-    if (value !== undefined && unwrap(value).includes("\0")) return `the variable ${name} contains a NUL character`
+    const wrong = textProblem(`the variable ${name}`, value === undefined ? "" : unwrap(value))
+    if (wrong !== undefined) return wrong
   }
-  return undefined
+  return numberProblem(options)
 }
