@@ -22,6 +22,7 @@ import * as Concealment from "./Concealment.ts"
 import * as ExecPlan from "./ExecPlan.ts"
 import * as Liveness from "./Liveness.ts"
 import * as Session from "./Session.ts"
+import * as ShellLess from "./ShellLess.ts"
 import { toHandle } from "./toHandle.ts"
 
 /** A command that runs, before it has a handle. */
@@ -46,20 +47,6 @@ const settings = (options: ExecOptions): Liveness.Settings => {
     pongWithin: millis(options.heartbeat?.within, Liveness.defaults.pongWithin),
     keepAliveAfter: millis(options.heartbeat?.keepAliveAfter, Liveness.defaults.keepAliveAfter)
   }
-}
-
-// Images without a shell, by client, and until when that is believed. Where only the pod's name is known it stands for its
-// image, and a pod of the same name can come back with another one.
-const withoutShell = new WeakMap<KubeClient["Service"], Map<string, number>>()
-const believedMillis = 10 * 60 * 1000
-
-const isKnownWithoutShell = (client: KubeClient["Service"], image: string, now: number): boolean =>
-  (withoutShell.get(client)?.get(image) ?? 0) > now
-
-const rememberNoShell = (client: KubeClient["Service"], image: string, now: number): void => {
-  const known = withoutShell.get(client) ?? new Map<string, number>()
-  for (const [name, until] of known) if (until <= now) known.delete(name)
-  withoutShell.set(client, known.set(image, now + believedMillis))
 }
 
 /** Whether it is the shell that the runtime could not start; its words are all there is to tell by. */
@@ -186,16 +173,14 @@ export const startExec = Effect.fnUntraced(function*(
   })
 
   const supervise = options.tty === true ? "never" : options.supervise ?? "preferred"
-  const image = target.image ?? `${target.namespace}/${target.pod}/${target.container}`
   if (supervise === "never") return yield* bare
-  if (supervise === "preferred" && isKnownWithoutShell(client, image, begun) && needsNoSupervisor(options)) {
-    return yield* bare
-  }
+  const mayBeBare = supervise === "preferred" && needsNoSupervisor(options)
+  if (mayBeBare && (yield* ShellLess.isKnown(client, target))) return yield* bare
   const result = yield* begin(ExecPlan.supervised(argv, options))
   if (isExecHandle(result)) return result
   if (!isShellMissing(result)) return yield* notStarted(result)
-  rememberNoShell(client, image, begun)
-  if (supervise === "preferred" && needsNoSupervisor(options)) return yield* bare
+  yield* ShellLess.remember(client, target)
+  if (mayBeBare) return yield* bare
   const description = result.status._tag === "Failed" ? ExitStatus.stripPrefixes(result.status.message) : result.stderr
   return yield* fail(new KubeError.SupervisorUnavailable({ description }))
 })

@@ -1,6 +1,7 @@
 import * as Exec from "@effect-k8s/channels/Exec"
 import type { ExecOptions } from "@effect-k8s/channels/ExecOptions"
 import { v4, v5 } from "@effect-k8s/channels/protocol/RemoteCommand"
+import * as ShellLess from "@effect-k8s/channels/session/ShellLess"
 import * as Target from "@effect-k8s/channels/Target"
 import { KubeClient } from "@effect-k8s/core/KubeClient"
 import type { KubeError, KubeErrorReason } from "@effect-k8s/core/KubeError"
@@ -373,6 +374,39 @@ describe("an image without sh", () => {
       yield* run(one, echo())
       yield* run(two, echo())
       assert.strictEqual(two.asked.length, 2)
+    }))
+
+  it.effect("is remembered for an hour, because its tag may be pushed again with a shell", () =>
+    Effect.gen(function*() {
+      let withShell = false
+      const server = yield* Server.make({
+        script: (session) =>
+          withShell ? Programs.serve(Programs.basic)(session) : without(say).script?.(session) ?? Effect.void
+      })
+      const where = { ...target, image: "distroless" }
+      const supervised = () => run(server, Effect.map(echo({}, where), (result) => result.supervised))
+      assert.isFalse(yield* supervised())
+      withShell = true
+      yield* TestClock.adjust(60 * 60 * 1000 - 1)
+      assert.isFalse(yield* supervised())
+      yield* TestClock.adjust("1 millis")
+      assert.isTrue(yield* supervised())
+      assert.deepStrictEqual(server.asked.map(({ command }) => command[0]), ["sh", "echo", "echo", "sh"])
+    }))
+
+  it.effect("is forgotten when it has expired", () =>
+    Effect.gen(function*() {
+      const { client } = yield* Server.make()
+      const remember = (image: string | undefined) =>
+        ShellLess.remember(client, { namespace: "ns", pod: "p", container: "c", image })
+      yield* remember("a")
+      yield* TestClock.adjust("50 minutes")
+      yield* remember("b")
+      yield* remember(undefined)
+      yield* TestClock.adjust("10 minutes")
+      yield* remember("c")
+      const known = (yield* ShellLess.Known).get(client)
+      assert.deepStrictEqual(Array.from(known?.keys() ?? []), ["b", "c"])
     }))
 
   it.effect("is asked again when supervision is required", () =>
