@@ -8,7 +8,6 @@ import type { StageResult } from "@effect-k8s/channels/pipeline/StageResult"
 import * as Target from "@effect-k8s/channels/Target"
 import * as Api from "@effect-k8s/core/Api"
 import { Namespace, Pod } from "@effect-k8s/core/apis/core/v1"
-import * as Credentials from "@effect-k8s/core/Credentials"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as NodeKube from "@effect-k8s/node/NodeKube"
 import * as TestCluster from "@effect-k8s/testing/TestCluster"
@@ -247,15 +246,8 @@ const program = Effect.gen(function*() {
 // Where it runs
 // ---------------------------------------------------------------------------------------------------------------------
 
-const testCluster = Layer.unwrap(
-  Effect.map(
-    TestCluster.make(),
-    (cluster) => KubeClient.layerEndpoint(cluster.endpoint, { credentials: Credentials.make({ token: cluster.token }) })
-  )
-)
-
 const layer = values.context === undefined
-  ? Layer.provideMerge(testCluster, NodeKube.layerServices)
+  ? Layer.provideMerge(TestCluster.layerClient(), NodeKube.layerServices)
   : NodeKube.layerKubeConfig({ context: values.context })
 
 await Effect.runPromise(program.pipe(

@@ -5,7 +5,10 @@
  * of its own authority. Its pods are local processes: it runs commands on this machine (see `pods/LocalNode`). All of it
  * ends with its scope: sockets, watches, timers, processes, directories.
  */
+import * as Credentials from "@effect-k8s/core/Credentials"
 import type { Endpoint } from "@effect-k8s/core/Endpoint"
+import * as KubeClient from "@effect-k8s/core/KubeClient"
+import type { Platform } from "@effect-k8s/core/Transport"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -144,3 +147,33 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
 
 /** A cluster as a layer. */
 export const layer = (options: Options = {}): Layer.Layer<TestCluster> => Layer.effect(TestCluster, make(options))
+
+/**
+ * A cluster, and its administrator's client: the one layer that a test needs beside its runtime's transports.
+ *
+ * @example
+ * ```ts
+ * import * as Api from "@effect-k8s/core/Api"
+ * import { ConfigMap } from "@effect-k8s/core/apis/core/v1"
+ * import * as NodeKube from "@effect-k8s/node/NodeKube"
+ * import * as TestCluster from "@effect-k8s/testing/TestCluster"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ *
+ * const program = Effect.gen(function*() {
+ *   const settings = yield* Api.make(ConfigMap).create({ metadata: { name: "settings" }, data: { colour: "blue" } })
+ *   const cluster = yield* TestCluster.TestCluster
+ *   return [settings.data?.colour, yield* cluster.requests.count({ verb: "create" })]
+ * })
+ * const layer = Layer.provideMerge(TestCluster.layerClient(), NodeKube.layerServices)
+ * await Effect.runPromise(Effect.provide(program, layer)) // => ["blue", 1]
+ * ```
+ */
+export const layerClient = (
+  options: Options = {}
+): Layer.Layer<TestCluster | KubeClient.KubeClient, never, Platform> =>
+  Layer.provideMerge(
+    Layer.unwrap(Effect.map(TestCluster, ({ endpoint, token }) =>
+      KubeClient.layerEndpoint(endpoint, { credentials: Credentials.make({ token }) }))),
+    layer(options)
+  )
