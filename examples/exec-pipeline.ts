@@ -1,16 +1,19 @@
 /**
- * `pnpm demo [--context NAME] [--image IMAGE]`: an exec pipeline through pods and local processes, and what happens when
- * it fails, is interrupted, or meets a server that lies. It runs on a TestCluster of its own, or on a cluster of yours, in
- * a namespace that it makes and deletes.
+ * `pnpm demo [--context NAME] [--image IMAGE] [--wait SECONDS]`: an exec pipeline through pods and local processes, and
+ * what happens when it fails, is interrupted, or meets a server that lies. It runs on a TestCluster of its own, or on a
+ * cluster of yours, in a namespace that it makes, and deletes whatever ends it.
  */
 import * as Exec from "@effect-k8s/channels/Exec"
 import type { StageResult } from "@effect-k8s/channels/pipeline/StageResult"
 import * as Target from "@effect-k8s/channels/Target"
 import * as Api from "@effect-k8s/core/Api"
-import { Namespace, Pod } from "@effect-k8s/core/apis/core/v1"
+import { Namespace, Pod, type PodResource } from "@effect-k8s/core/apis/core/v1"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as NodeKube from "@effect-k8s/node/NodeKube"
 import * as TestCluster from "@effect-k8s/testing/TestCluster"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -20,7 +23,11 @@ import * as Stream from "effect/Stream"
 import { parseArgs } from "node:util"
 
 const { values } = parseArgs({
-  options: { context: { type: "string" }, image: { type: "string", default: "busybox:1" } }
+  options: {
+    context: { type: "string" },
+    image: { type: "string", default: "busybox:1" },
+    wait: { type: "string", default: "120" }
+  }
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -78,13 +85,75 @@ const printStage = (result: StageResult): Effect.Effect<void> => {
 const names = ["shop-0", "shop-1", "vault-0"]
 const rows = 600_000
 
+/** A pod does not come to run. */
+class PodNotRunning extends Data.TaggedError("PodNotRunning")<{ readonly pod: string; readonly why: string }> {
+  override get message(): string {
+    return `pod "${this.pod}" does not run the image ${values.image}: ${this.why}; ` +
+      "name another with --image, one with sh, awk and gunzip that the cluster can pull"
+  }
+}
+
+// What a container waits for that no time will bring, or not soon.
+const hopeless = new Set([
+  "ErrImagePull",
+  "ImagePullBackOff",
+  "InvalidImageName",
+  "ErrImageNeverPull",
+  "CreateContainerConfigError",
+  "CrashLoopBackOff"
+])
+
+const isRunning = ({ status }: Pod): boolean => status.phase === "Running"
+
+const waiting = ({ status }: Pod) => status.containerStatuses?.map(({ state }) => state?.waiting).find(Boolean)
+
+/** Waits until all pods run. Fails when one of them cannot, or does not in time. */
+const awaitRunning = Effect.fnUntraced(function*(pods: Api.Api<PodResource>) {
+  const notRunning = (pod: Pod, suffix = "") => {
+    const { message, reason } = waiting(pod) ?? {
+      reason: pod.status.phase,
+      message: pod.status.conditions?.find(({ status }) => status === "False")?.message
+    }
+    const why = `${reason ?? "it was not scheduled"}${message === undefined ? "" : ` (${message})`}${suffix}`
+    return new PodNotRunning({ pod: pod.metadata.name, why })
+  }
+  // A watch without a version begins with the pods that are there.
+  yield* pods.watch().pipe(
+    Stream.mapEffect(() => pods.list()),
+    Stream.tap(({ items }) => {
+      const lost = items.find((pod) => hopeless.has(waiting(pod)?.reason ?? ""))
+      return lost === undefined ? Effect.void : Effect.fail(notRunning(lost))
+    }),
+    Stream.takeUntil(({ items }) => items.every(isRunning)),
+    Stream.runDrain,
+    Effect.timeoutOrElse({
+      duration: Duration.seconds(Number(values.wait)),
+      orElse: () =>
+        Effect.flatMap(pods.list(), ({ items }) => {
+          const late = items.find((pod) => !isRunning(pod))
+          return late === undefined ? Effect.void : Effect.fail(notRunning(late, ` after ${values.wait} s`))
+        })
+    })
+  )
+})
+
+/** A namespace that is deleted at the end of the scope. */
+const makeNamespace = Effect.gen(function*() {
+  const name = `effect-k8s-demo-${crypto.randomUUID().slice(0, 6)}`
+  const namespaces = Api.make(Namespace)
+  yield* Effect.acquireRelease(
+    namespaces.create({ metadata: { name } }),
+    () =>
+      namespaces.delete(name).pipe(
+        Effect.catch((error) => Effect.sync(() => console.error(`delete namespace ${name} yourself: ${error.message}`)))
+      )
+  )
+  return name
+})
+
 /** Three pods in a namespace of their own, and some MiB of orders in the first. */
 const prepare = Effect.gen(function*() {
-  const namespace = `effect-k8s-demo-${crypto.randomUUID().slice(0, 6)}`
-  yield* Effect.acquireRelease(
-    Api.make(Namespace).create({ metadata: { name: namespace } }),
-    () => Effect.ignore(Api.make(Namespace).delete(namespace))
-  )
+  const namespace = yield* makeNamespace
   const pods = Api.make(Pod, { namespace })
   for (const name of names) {
     const containers = [{ name: "main", image: values.image, command: ["sleep", "100000"] }]
@@ -99,12 +168,7 @@ const prepare = Effect.gen(function*() {
         times: 50
       }))
   }
-  // A watch without a version begins with the pods that are there.
-  yield* pods.watch().pipe(
-    Stream.mapEffect(() => pods.list()),
-    Stream.takeUntil(({ items }) => items.every(({ status }) => status.phase === "Running")),
-    Stream.runDrain
-  )
+  yield* awaitRunning(pods)
   const orders = `awk 'BEGIN { split("tea coffee salt rice soap oil wool", goods)
     for (i = 0; i < ${rows}; i++) print "order of " goods[1 + int(7 * rand())] }' > orders`
   yield* Exec.string(Exec.check(Exec.on(Target.pod("shop-0", { namespace }))(["sh", "-c", orders])))
@@ -250,7 +314,10 @@ const layer = values.context === undefined
   ? Layer.provideMerge(TestCluster.layerClient(), NodeKube.layerServices)
   : NodeKube.layerKubeConfig({ context: values.context })
 
-await Effect.runPromise(program.pipe(
+// The end of a terminal is an interruption too.
+process.once("SIGHUP", () => process.kill(process.pid, "SIGTERM"))
+
+NodeRuntime.runMain(program.pipe(
   Effect.scoped,
   Effect.provide(layer),
   Effect.catch((error) =>
