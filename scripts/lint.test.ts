@@ -1,6 +1,6 @@
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { spawnSync } from "node:child_process"
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -198,3 +198,31 @@ describe("lint", () => {
     }
   }
 })
+
+it("pnpm fix formats what lint cannot mend, and finds what pnpm lint finds", () => {
+  const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    readonly scripts: Readonly<Record<string, string>>
+  }
+  const folder = mkdtempSync(join(tmpdir(), "effect-k8s-fix-"))
+  try {
+    cpSync(join(root, ".oxlintrc.json"), join(folder, ".oxlintrc.json"))
+    cpSync(join(root, "scripts/lint"), join(folder, "scripts/lint"), { recursive: true })
+    const format = readFileSync(join(root, "dprint.json"), "utf8")
+    writeFileSync(join(folder, "dprint.json"), format.replaceAll("\"./node_modules", `"${root}node_modules`))
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ include: ["*.ts"] }))
+    // Mended by nobody, and seen only by those who know types.
+    writeFileSync(join(folder, "x.ts"), "Promise.resolve( 1 );\n")
+    const env = { ...process.env, PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"]}` }
+    const { status, stdout } = spawnSync("sh", ["-c", scripts["fix"] ?? ""], {
+      cwd: folder,
+      env,
+      encoding: "utf8",
+      timeout: 50_000
+    })
+    assert.strictEqual(status, 1)
+    assert.include(stdout, "no-floating-promises")
+    assert.strictEqual(readFileSync(join(folder, "x.ts"), "utf8"), "Promise.resolve(1)\n")
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}, 60_000)
