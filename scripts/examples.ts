@@ -42,6 +42,7 @@ const compilerOptions = {
   skipLibCheck: true,
   module: "nodenext",
   target: "es2023",
+  lib: ["es2024", "dom", "dom.iterable"],
   types: ["node"],
   allowImportingTsExtensions: true
 }
