@@ -3,6 +3,7 @@
  */
 import type * as Duration from "effect/Duration"
 import type * as Redacted from "effect/Redacted"
+import type { Transport } from "./connection/Connection.ts"
 import type { Subprotocol, TerminalSize } from "./protocol/RemoteCommand.ts"
 
 /** Options of a command. */
@@ -37,6 +38,8 @@ export interface ExecOptions {
   readonly onClose?: "end" | "leave" | undefined
   /** Much data: lets the protocol be chosen by cost. Pipelines set it. */
   readonly bulk?: boolean | undefined
+  /** What carries it: `"websocket"` unless told. */
+  readonly transport?: Transport | undefined
   /** Bytes that are buffered of each output before reading pauses; 1 MiB unless told. */
   readonly bufferBytes?: number | undefined
   /** How long an output without a reader may hold up what somebody waits for; 10 seconds unless told. */

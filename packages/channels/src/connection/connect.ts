@@ -1,15 +1,24 @@
 /**
- * Opens a connection for a command: offers protocols in the order that `Negotiation` says, and turns a refusal into the
- * error it stands for.
+ * Opens a connection for a command: offers protocols in the order that `Negotiation` says, and turns refusals into the
+ * error they stand for.
  */
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as KubeError from "@effect-k8s/core/KubeError"
+import * as Status from "@effect-k8s/core/Status"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { Connection } from "./Connection.ts"
+import type { Connection, Streams } from "./Connection.ts"
 import * as Negotiation from "./Negotiation.ts"
+import * as SpdyUpgrade from "./SpdyUpgrade.ts"
 import * as WebSocketUpgrade from "./WebSocketUpgrade.ts"
+
+/** An open connection, and the refusals before it. */
+export interface Connected {
+  readonly connection: Connection
+  readonly attempts: ReadonlyArray<KubeError.UpgradeAttempt>
+}
 
 const decoder = new TextDecoder()
 
@@ -44,6 +53,45 @@ const hint = (code: number): string | undefined => {
   }
 }
 
+/** What a refusal says, in the terms of errors. */
+interface Refused {
+  readonly refusal: Negotiation.Refusal
+  readonly attempt: KubeError.UpgradeAttempt
+  readonly reason: KubeError.KubeErrorReason
+}
+
+const hasStatus = ({ refusal }: Refused): boolean => refusal.body === "status"
+
+/** The last Status of a refusal says most; where several roles are missing, each is told. */
+const fromStatuses = (refused: ReadonlyArray<Refused>, pod: string): KubeError.KubeErrorReason | undefined => {
+  const reasons = refused.filter(hasStatus).map(({ reason }) => reason)
+  const last = reasons.at(-1)
+  if (last?._tag === "BadRequest") return containerRefused(last.status.message ?? "", pod) ?? last
+  if (last?._tag !== "Forbidden") return last
+  const messages = reasons.flatMap((reason) => reason._tag === "Forbidden" ? [reason.status.message ?? ""] : [])
+  const { code, status: { details, reason } } = last
+  const message = Array.from(new Set(messages)).join("; ")
+  return new KubeError.Forbidden({ code, status: { status: "Failure", code, reason, details, message } })
+}
+
+/** The error that all refusals together stand for. */
+const toReason = (
+  intent: Negotiation.Intent,
+  refused: ReadonlyArray<Refused>,
+  pod: string
+): KubeError.KubeErrorReason => {
+  const attempts = refused.map(({ attempt }) => attempt)
+  if (Negotiation.isHalfCloseUnsupported(intent, refused.map(({ refusal }) => refusal))) {
+    return new KubeError.HalfCloseUnsupported({ attempts })
+  }
+  const last = refused.at(-1)
+  if (last !== undefined && !hasStatus(last) && last.reason._tag !== "UnexpectedStatus") return last.reason
+  const reason = fromStatuses(refused, pod)
+  return reason === undefined || reason._tag === "UnexpectedStatus"
+    ? new KubeError.UpgradeRefused({ attempts, hint: hint(last?.refusal.code ?? 0) })
+    : reason
+}
+
 /**
  * Opens a connection. Every refusal is a `KubeError`: by the Status where there is one, else `UpgradeRefused` or
  * `HalfCloseUnsupported`. A refused command was not started; no command is asked for again after an answer that may have
@@ -53,37 +101,37 @@ export const connect = Effect.fnUntraced(function*(
   client: KubeClient.KubeClient["Service"],
   request: KubeClient.KubeRequest,
   intent: Negotiation.Intent,
+  streams: Streams,
   settings: {
-    readonly protocols: Negotiation.Offer | undefined
+    readonly policy: Negotiation.Policy
     readonly handshakeTimeout: Duration.Duration
   }
-): Effect.fn.Return<Connection, KubeError.KubeError, Scope.Scope> {
-  const fail = (reason: KubeError.KubeErrorReason) =>
-    new KubeError.KubeError({ reason, request: { ...request.info, server: client.cluster.server } })
-  const attempts: Array<KubeError.UpgradeAttempt> = []
-  let offer = settings.protocols ?? Negotiation.first(intent)
-  while (true) {
-    const answer = yield* WebSocketUpgrade.open(client, request, offer, settings.handshakeTimeout)
-    if (answer._tag === "Opened") return answer.connection
+): Effect.fn.Return<Connected, KubeError.KubeError, Scope.Scope> {
+  const refused: Array<Refused> = []
+  let rest: ReadonlyArray<Negotiation.Offer> = Negotiation.offers(intent, settings.policy)
+  for (let offer = rest[0]; offer !== undefined; offer = rest[0]) {
+    const answer = yield* offer.transport === "spdy"
+      ? SpdyUpgrade.open(client, request, offer, streams, settings.handshakeTimeout)
+      : WebSocketUpgrade.open(client, request, offer, settings.handshakeTimeout)
+    if (answer._tag === "Opened") {
+      return { connection: answer.connection, attempts: refused.map(({ attempt }) => attempt) }
+    }
     const body = decoder.decode(answer.body)
     const retryAfterMillis = yield* KubeClient.retryAfterMillis(answer.headers)
     const reason = KubeError.reasonFromAnswer({ code: answer.status, body, retryAfterMillis })
-    attempts.push({ protocol: `websocket ${offer.join(", ")}`, code: answer.status, body: excerpt(body) })
-    const step = Negotiation.next(intent, { offer, code: answer.status, emptyBody: answer.body.length === 0 })
-    switch (step._tag) {
-      case "Offer":
-        offer = step.offer
-        continue
-      case "HalfCloseUnsupported":
-        return yield* fail(new KubeError.HalfCloseUnsupported({ attempts }))
-      case "Refused":
-        return yield* fail(
-          reason._tag === "UnexpectedStatus"
-            ? new KubeError.UpgradeRefused({ attempts, hint: hint(answer.status) })
-            : reason._tag === "BadRequest"
-            ? containerRefused(reason.status.message ?? "", request.info.name ?? "") ?? reason
-            : reason
-        )
+    const status = Option.getOrUndefined(Status.fromText(body))
+    const refusal: Negotiation.Refusal = {
+      offer,
+      code: answer.status,
+      body: answer.body.length === 0 ? "empty" : status === undefined ? "text" : "status",
+      message: status?.message
     }
+    const attempt = { protocol: Negotiation.describe(offer), code: answer.status, body: excerpt(body) }
+    refused.push({ refusal, attempt, reason })
+    rest = Negotiation.remaining(rest.slice(1), refusal)
   }
+  return yield* new KubeError.KubeError({
+    reason: toReason(intent, refused, request.info.name ?? ""),
+    request: { ...request.info, server: client.cluster.server }
+  })
 })
