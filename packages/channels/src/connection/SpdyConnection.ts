@@ -185,6 +185,7 @@ export const make = Effect.fnUntraced(function*(
         return
       case "Opened":
       case "Replied":
+      case "Ping":
         return
     }
   }

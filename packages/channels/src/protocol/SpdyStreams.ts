@@ -23,6 +23,8 @@ export type Event =
   | { readonly _tag: "Ended"; readonly stream: number }
   /** The stream has ended both ways. `byPeer` is false when the peer broke its rules, or sent more than was read. */
   | { readonly _tag: "Reset"; readonly stream: number; readonly status: number; readonly byPeer: boolean }
+  /** The peer pings, and has its answer among the `replies` unless the owner answers. */
+  | { readonly _tag: "Ping"; readonly id: number }
   | { readonly _tag: "Pong" }
   /** More may be sent than before. */
   | { readonly _tag: "Window" }
@@ -36,6 +38,8 @@ export interface Options {
   readonly maxStreams?: number | undefined
   /** The most bytes of a stream that the owner may leave unread, before the stream is reset. No limit unless told. */
   readonly maxUnreadBytes?: number | undefined
+  /** Whether pings are answered; yes unless told. */
+  readonly answersPings?: boolean | undefined
 }
 
 /** A connection. */
@@ -254,8 +258,8 @@ export const make = (options: Options): Streams => {
   const onPing = (id: number): ReadonlyArray<Event> => {
     if (id === 0) return [violation(1002, "The peer sent a ping without a number (SPDY/3.1 2.6.5)")]
     if ((id & 1) === (isClient ? 1 : 0)) return [{ _tag: "Pong" }]
-    answer(SpdyFrame.encodePing(id))
-    return []
+    if (options.answersPings !== false) answer(SpdyFrame.encodePing(id))
+    return [{ _tag: "Ping", id }]
   }
 
   const onFrame = (frame: SpdyFrame.Event): ReadonlyArray<Event> => {

@@ -201,7 +201,7 @@ describe("the streams of SPDY", () => {
     }
     assert.deepStrictEqual(
       [...tags].sort(),
-      ["Data", "Ended", "GoAway", "Opened", "Pong", "Replied", "Reset", "Violation", "Window"]
+      ["Data", "Ended", "GoAway", "Opened", "Ping", "Pong", "Replied", "Reset", "Violation", "Window"]
     )
   }, 120_000)
 })

@@ -130,19 +130,28 @@ describe("streams", () => {
 describe("pings", () => {
   it("of the peer are echoed, and answers to ours are pongs", () => {
     const { client, server } = pair()
-    assert.deepStrictEqual(server.receive(concat(client.ping(), client.ping())), [])
+    assert.deepStrictEqual(server.receive(concat(client.ping(), client.ping())), [
+      { _tag: "Ping", id: 1 },
+      { _tag: "Ping", id: 3 }
+    ])
     const answers = server.replies()!
     assert.deepStrictEqual(client.receive(answers), [{ _tag: "Pong" }, { _tag: "Pong" }])
     assert.strictEqual(toHex(answers), toHex(concat(SpdyFrame.encodePing(1), SpdyFrame.encodePing(3))))
-    assert.deepStrictEqual(client.receive(server.ping()), [])
+    client.receive(server.ping())
     assert.deepStrictEqual(replies(client), [{ _tag: "Ping", id: 2 }])
+  })
+
+  it("are left to an owner who says so", () => {
+    const client = SpdyStreams.make({ role: "client", answersPings: false })
+    assert.deepStrictEqual(client.receive(SpdyFrame.encodePing(2)), [{ _tag: "Ping", id: 2 }])
+    assert.isUndefined(client.replies())
   })
 
   it("in a flood end the connection: answers that nobody takes are not kept", () => {
     const { client, server } = pair()
     const pings = concat(...Array.from({ length: 10_000 }, () => client.ping()))
     const events = server.receive(pings)
-    assert.deepStrictEqual(tags(events), ["Violation"])
+    assert.strictEqual(events.at(-1)?._tag, "Violation")
     assert.isAtMost(server.replies()!.length, 65_600)
     assert.deepStrictEqual(server.receive(pings), [])
   })
