@@ -38,8 +38,11 @@ export interface ExecOptions {
   readonly onClose?: "end" | "leave" | undefined
   /** Much data: lets the protocol be chosen by cost. Pipelines set it. */
   readonly bulk?: boolean | undefined
-  /** What carries it: `"websocket"` unless told. */
-  readonly transport?: Transport | undefined
+  /**
+   * What carries it. `"auto"` (unless told) is WebSocket, and SPDY for bulk, which servers carry at twice the rate; each
+   * falls back to the other when a server, a proxy or a role refuses it. What was used is on the handle.
+   */
+  readonly transport?: Transport | "auto" | undefined
   /** Bytes that are buffered of each output before reading pauses; 1 MiB unless told. */
   readonly bufferBytes?: number | undefined
   /** How long an output without a reader may hold up what somebody waits for; 10 seconds unless told. */

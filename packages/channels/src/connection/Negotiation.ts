@@ -89,6 +89,9 @@ export const isTransportRefused = ({ body, code, message }: Refusal): boolean =>
     ? code === 400 && message === "Upgrade request required"
     : code === 400 || code === 405 || code === 426 || code === 501)
 
+/** Whether what stands before the server has failed: the command may have been started. */
+export const isGatewayFailure = ({ body, code }: Refusal): boolean => body !== "status" && code >= 502 && code <= 504
+
 /** What is left to try after a refusal. Nothing was started by it. */
 export const remaining = (rest: ReadonlyArray<Offer>, refusal: Refusal): ReadonlyArray<Offer> =>
   isSubprotocolRefused(refusal)

@@ -5,6 +5,7 @@
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as KubeError from "@effect-k8s/core/KubeError"
 import * as Status from "@effect-k8s/core/Status"
+import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -12,6 +13,7 @@ import type * as Scope from "effect/Scope"
 import type { Connection, Streams } from "./Connection.ts"
 import * as Negotiation from "./Negotiation.ts"
 import * as SpdyUpgrade from "./SpdyUpgrade.ts"
+import * as TransportMemory from "./TransportMemory.ts"
 import * as WebSocketUpgrade from "./WebSocketUpgrade.ts"
 
 /** An open connection, and the refusals before it. */
@@ -92,6 +94,19 @@ const toReason = (
     : reason
 }
 
+// What is known of the cluster, by client.
+const memories = new WeakMap<KubeClient.KubeClient["Service"], TransportMemory.State>()
+
+const remember = (client: KubeClient.KubeClient["Service"], event: TransportMemory.Event): Effect.Effect<void> =>
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    memories.set(client, TransportMemory.step(memories.get(client) ?? TransportMemory.initial, now, event))
+  })
+
+/** Whether the upgrade broke on its way, rather than the way to the server. */
+const isBroken = ({ reason }: KubeError.KubeError): boolean =>
+  reason._tag === "UpgradeRefused" ||
+  reason._tag === "Transport" && ["ConnectionLost", "NotHttp", "NoAnswer"].includes(reason.error.reason._tag)
+
 /**
  * Opens a connection. Every refusal is a `KubeError`: by the Status where there is one, else `UpgradeRefused` or
  * `HalfCloseUnsupported`. A refused command was not started; no command is asked for again after an answer that may have
@@ -108,12 +123,27 @@ export const connect = Effect.fnUntraced(function*(
   }
 ): Effect.fn.Return<Connected, KubeError.KubeError, Scope.Scope> {
   const refused: Array<Refused> = []
-  let rest: ReadonlyArray<Negotiation.Offer> = Negotiation.offers(intent, settings.policy)
+  const namespace = request.info.namespace ?? ""
+  const now = yield* Clock.currentTimeMillis
+  const memory = memories.get(client) ?? TransportMemory.initial
+  let rest: ReadonlyArray<Negotiation.Offer> = TransportMemory.order(
+    memory,
+    now,
+    Negotiation.offers(intent, settings.policy),
+    namespace
+  )
   for (let offer = rest[0]; offer !== undefined; offer = rest[0]) {
-    const answer = yield* offer.transport === "spdy"
+    const { transport } = offer
+    const opening = transport === "spdy"
       ? SpdyUpgrade.open(client, request, offer, streams, settings.handshakeTimeout)
       : WebSocketUpgrade.open(client, request, offer, settings.handshakeTimeout)
+    const answer = yield* Effect.tapError(
+      opening,
+      (error) => isBroken(error) ? remember(client, { _tag: "Failed", transport }) : Effect.void
+    )
     if (answer._tag === "Opened") {
+      const refusals = refused.map(({ refusal }) => refusal)
+      yield* remember(client, { _tag: "Opened", offer, refusals, namespace })
       return { connection: answer.connection, attempts: refused.map(({ attempt }) => attempt) }
     }
     const body = decoder.decode(answer.body)
@@ -128,6 +158,7 @@ export const connect = Effect.fnUntraced(function*(
     }
     const attempt = { protocol: Negotiation.describe(offer), code: answer.status, body: excerpt(body) }
     refused.push({ refusal, attempt, reason })
+    if (Negotiation.isGatewayFailure(refusal)) yield* remember(client, { _tag: "Failed", transport })
     rest = Negotiation.remaining(rest.slice(1), refusal)
   }
   return yield* new KubeError.KubeError({

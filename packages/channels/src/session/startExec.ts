@@ -102,7 +102,7 @@ export const startExec = Effect.fnUntraced(function*(
     const tty = options.tty === true
     const intent = { stdin: options.stdin === "pipe", tty, bulk: options.bulk === true, supervised }
     const { attempts, connection } = yield* connect(client, request, intent, { ...plan.streams, tty }, {
-      policy: { transport: options.transport ?? "websocket", protocols: options.protocols },
+      policy: { transport: options.transport ?? "auto", protocols: options.protocols },
       handshakeTimeout: Duration.fromInputUnsafe(options.handshakeTimeout ?? "30 seconds")
     })
     const info: ChannelInfo = {
