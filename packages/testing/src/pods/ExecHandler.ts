@@ -60,7 +60,8 @@ export const handler = (options: Options): SubresourceHandler =>
     const identity = { namespace: info.namespace ?? "", pod: reference.name, container, command: call.command }
     const fault = options.faults.choose(identity)
     const answer = Effect.suspend(() => upgrade(options, context, { call, pod, identity, fault }))
-    return yield* fault.answer?.(answer) ?? answer
+    const transport = SpdyHandshake.isUpgradeRequest(request.headers) ? "spdy" : "websocket"
+    return yield* fault.answer?.(answer, transport) ?? answer
   })
 
 // Since 1.35 whoever opens an exec by GET may also have to create one. The refusal gives no reason.
