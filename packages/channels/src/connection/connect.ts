@@ -45,7 +45,7 @@ const hint = (code: number): string | undefined => {
       return "the server knows none of the protocols offered, or a proxy forbids the upgrade"
     case 400:
     case 426:
-      return "a proxy on the way has removed the Upgrade header; let it pass WebSocket traffic"
+      return "a proxy on the way has removed the Upgrade header; let it pass WebSocket or SPDY traffic"
     case 502:
     case 503:
     case 504:
