@@ -11,10 +11,10 @@ it("exec-pipeline runs the main job on a cluster of its own", () => {
   const stage = (name: string, command: string, end: string): RegExp =>
     new RegExp(`^  [+x] ${name} +${command}.* MB/s *${end}$`, "m")
   assert.match(output, /^ {2}shop-1 +Running/m)
-  assert.match(output, stage("shop-0", "cat orders", "exit 0, v5, verified"))
+  assert.match(output, stage("shop-0", "cat orders", "exit 0, spdy v4, verified"))
   assert.match(output, stage("local", "gzip -c", "exit 0"))
   assert.match(output, stage("through", "count", ""))
-  assert.match(output, stage("vault-0", "sh -c 'gunzip", "exit 0, v5, verified"))
+  assert.match(output, stage("vault-0", "sh -c 'gunzip", "exit 0, spdy v4, verified"))
   assert.match(output, /^ {2}StageFailed stage 2: ExitedNonZero\n {2}stderr: vault is sealed$/m)
   assert.match(output, /^ {2}running +\d+ sockets, [1-9]\d* processes in the pod$/m)
   const [before, interrupted] = ["before", "interrupted"].map((when) =>

@@ -62,7 +62,7 @@ const printStage = (result: StageResult): Effect.Effect<void> => {
   const end = [
     result.end === "Completed" ? undefined : result.end,
     result._tag === "Through" || result.exitCode === undefined ? undefined : `exit ${result.exitCode}`,
-    result._tag === "Pod" ? result.protocol?.split(".")[0] : undefined,
+    result._tag === "Pod" ? `${result.transport} ${result.protocol?.split(".")[0]}` : undefined,
     result._tag === "Pod" && result.verified.stdout ? "verified" : undefined
   ]
   return print(

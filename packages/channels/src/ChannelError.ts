@@ -17,7 +17,7 @@ export interface ChannelInfo {
   /** The command line, for reading. */
   readonly command: string
   readonly server: string
-  /** `websocket v5.channel.k8s.io`. */
+  /** `websocket v5.channel.k8s.io`, `spdy v4.channel.k8s.io`. */
   readonly protocol: string
 }
 
@@ -60,7 +60,7 @@ export class PeerStalled extends Data.TaggedError("PeerStalled")<{ readonly sile
 /** The server broke the protocol. */
 export class ProtocolViolation extends Data.TaggedError("ProtocolViolation")<{ readonly description: string }> {
   override get message(): string {
-    return `${this.description}; check for proxies that change WebSocket traffic`
+    return `${this.description}; check for proxies that change the traffic of upgraded connections`
   }
 }
 

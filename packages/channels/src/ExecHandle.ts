@@ -4,6 +4,7 @@
  * The names are those of Effect's `ChildProcessHandle`. The scope that started the command owns it: when it closes, the
  * connection is closed, and with it a supervised command without stdin ends.
  */
+import type { UpgradeAttempt } from "@effect-k8s/core/KubeError"
 import type * as Effect from "effect/Effect"
 import * as Inspectable from "effect/Inspectable"
 import * as Predicate from "effect/Predicate"
@@ -12,6 +13,7 @@ import type { ExitCode } from "effect/process/ChildProcessSpawner"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 import type { ChannelError, ChannelInfo } from "./ChannelError.ts"
+import type { Transport } from "./connection/Connection.ts"
 import type { TerminalSize } from "./protocol/RemoteCommand.ts"
 
 const TypeId = "~@effect-k8s/channels/ExecHandle"
@@ -39,7 +41,10 @@ export interface ExecHandle<out E = never> {
   readonly info: ChannelInfo
   /** The subprotocol in use: `v5.channel.k8s.io`. */
   readonly protocol: string
-  readonly transport: "websocket"
+  /** What carries it. */
+  readonly transport: Transport
+  /** What was offered before and refused; nothing was started by it. */
+  readonly attempts: ReadonlyArray<UpgradeAttempt>
   /** Whether the supervisor runs the command, so that its outcome can be trusted. */
   readonly supervised: boolean
   /** The process group in the container; known of a supervised command. */

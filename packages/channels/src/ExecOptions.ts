@@ -3,6 +3,7 @@
  */
 import type * as Duration from "effect/Duration"
 import type * as Redacted from "effect/Redacted"
+import type { Transport } from "./connection/Connection.ts"
 import type { Subprotocol, TerminalSize } from "./protocol/RemoteCommand.ts"
 
 /** Options of a command. */
@@ -37,6 +38,11 @@ export interface ExecOptions {
   readonly onClose?: "end" | "leave" | undefined
   /** Much data: lets the protocol be chosen by cost. Pipelines set it. */
   readonly bulk?: boolean | undefined
+  /**
+   * What carries it. `"auto"` (unless told) is WebSocket, and SPDY for bulk, which servers carry at twice the rate; each
+   * falls back to the other when a server, a proxy or a role refuses it. What was used is on the handle.
+   */
+  readonly transport?: Transport | "auto" | undefined
   /** Bytes that are buffered of each output before reading pauses, more than 0; 1 MiB unless told. */
   readonly bufferBytes?: number | undefined
   /**

@@ -198,6 +198,9 @@ export interface UpgradeAttempt {
   readonly body: string
 }
 
+const tried = (attempts: ReadonlyArray<UpgradeAttempt>): string =>
+  attempts.map(({ body, code, protocol }) => `${protocol}: HTTP ${code}${body === "" ? "" : ` (${body})`}`).join("; ")
+
 /**
  * The server did not open the channel, and did not say why in a Status.
  *
@@ -210,25 +213,24 @@ export class UpgradeRefused extends Data.TaggedError("UpgradeRefused")<{
   readonly hint?: string | undefined
 }> {
   override get message(): string {
-    const tried = this.attempts.map((attempt) =>
-      `${attempt.protocol}: HTTP ${attempt.code}${attempt.body === "" ? "" : ` (${attempt.body})`}`
-    )
     const misread = this.attempts.some(({ code }) => code === 101) ? "; the command may have been started" : ""
-    return `the channel was refused (${tried.join("; ")}); ${
+    return `the channel was refused (${tried(this.attempts)}); ${
       this.hint ?? `check that every proxy on the way passes upgrades${misread}`
     }`
   }
 }
 
 /**
- * The server offers no protocol in which the end of stdin can be said, and the command needs it (v5 was refused).
- * Nothing was started.
+ * The server offers no protocol in which the end of stdin can be said, and the command needs it: v5 over WebSocket was
+ * refused, and SPDY too, unless the caller wanted WebSocket alone. Nothing was started.
  */
 export class HalfCloseUnsupported extends Data.TaggedError("HalfCloseUnsupported")<{
   readonly attempts: ReadonlyArray<UpgradeAttempt>
 }> {
   override get message(): string {
-    return "the server speaks no protocol that can end stdin (v5.channel.k8s.io was refused: Kubernetes before 1.30); run the command without stdin, or write the data to a file of the pod in another way"
+    return `the server speaks no protocol that can end stdin (${
+      tried(this.attempts)
+    }); Kubernetes before 1.30 can do it over SPDY alone, so let proxies on the way pass it, run the command without stdin, or write the data to a file of the pod in another way`
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * A remote command's connection, whatever protocol carries it: the seam between sessions and WebSocket (and SPDY).
+ * A remote command's connection, whatever protocol carries it: the seam between sessions and WebSocket or SPDY.
  */
 import type { TransportError } from "@effect-k8s/core/TransportError"
 import type { NonEmptyReadonlyArray } from "effect/Array"
@@ -13,18 +13,31 @@ export type Inbound =
   | { readonly _tag: "Output"; readonly channel: 1 | 2; readonly bytes: Uint8Array }
   /** A piece of the Status. */
   | { readonly _tag: "Status"; readonly bytes: Uint8Array }
+  /** No more output comes. A protocol that cannot tell never says it. */
+  | { readonly _tag: "OutputsEnded" }
   | { readonly _tag: "Pong" }
   /** The protocol's own goodbye. Without it, an end of the bytes is a loss. */
   | { readonly _tag: "Closed"; readonly code: number | undefined; readonly reason: string }
   /** The server broke the protocol; nothing follows. */
   | { readonly _tag: "Violation"; readonly description: string }
 
+/** What carries a remote command. */
+export type Transport = "websocket" | "spdy"
+
+/** The streams that a remote command was asked for with. */
+export interface Streams {
+  readonly stdin: boolean
+  readonly stdout: boolean
+  readonly stderr: boolean
+  readonly tty: boolean
+}
+
 /**
  * An open connection. The scope that opened it destroys it. Writes are serialised: each is whole on the wire, and an
  * interrupted one goes on in the background, so the framing never breaks.
  */
 export interface Connection {
-  readonly transport: "websocket"
+  readonly transport: Transport
   /** The subprotocol: `v5.channel.k8s.io`. */
   readonly protocol: string
   /** Whether the end of stdin can be said. */

@@ -1,8 +1,10 @@
 /**
  * Which protocols to offer for a command, and what a refusal means. Pure: the intent and the answers in, the next step
- * out. A command is never started twice, so nothing is offered that could start it in a form it cannot use.
+ * out. A command is never started twice, so nothing is offered that could start it in a form it cannot use, and nothing
+ * more after an answer that may have started it.
  */
 import * as RemoteCommand from "../protocol/RemoteCommand.ts"
+import type { Transport } from "./Connection.ts"
 
 /** What the command needs of its connection. */
 export interface Intent {
@@ -14,41 +16,92 @@ export interface Intent {
   readonly supervised: boolean
 }
 
-/** Subprotocols in one handshake, most wanted first. */
-export type Offer = readonly [RemoteCommand.Subprotocol, ...ReadonlyArray<RemoteCommand.Subprotocol>]
+/** Subprotocols, most wanted first. */
+export type Protocols = readonly [RemoteCommand.Subprotocol, ...ReadonlyArray<RemoteCommand.Subprotocol>]
 
-/** A refusal: its HTTP status, and whether it came without a body. */
+/** What is offered in one request. */
+export interface Offer {
+  readonly transport: Transport
+  readonly protocols: Protocols
+}
+
+/** Offers in the order in which they are tried. */
+export type Offers = readonly [Offer, ...ReadonlyArray<Offer>]
+
+/** What the caller wants: a transport, or the one that suits the command; and in tests, subprotocols. */
+export interface Policy {
+  readonly transport: Transport | "auto"
+  readonly protocols?: Protocols | undefined
+}
+
+/** A refusal: its HTTP status, and what its body is. */
 export interface Refusal {
   readonly offer: Offer
   readonly code: number
-  readonly emptyBody: boolean
+  readonly body: "empty" | "text" | "status"
+  /** The message of the Status. */
+  readonly message?: string | undefined
 }
-
-/** What to do next. */
-export type Step =
-  | { readonly _tag: "Offer"; readonly offer: Offer }
-  /** No protocol is left in which the end of stdin can be said. */
-  | { readonly _tag: "HalfCloseUnsupported" }
-  /** The refusal is final. */
-  | { readonly _tag: "Refused" }
 
 // One round trip serves every server: those that know v5 choose it.
-const either: Offer = [RemoteCommand.v5, RemoteCommand.v4]
+const either: Offer = { transport: "websocket", protocols: [RemoteCommand.v5, RemoteCommand.v4] }
 // A v4 answer would have started the command, without a way to end its stdin.
-const halfCloseable: Offer = [RemoteCommand.v5]
-// Real servers report truncated output of v5 as success; the v4 of the runtimes does not lose it.
-const outputOnly: Offer = [RemoteCommand.v4]
+const halfCloseable: Offer = { transport: "websocket", protocols: [RemoteCommand.v5] }
+const outputOnly: Offer = { transport: "websocket", protocols: [RemoteCommand.v4] }
+// Every server answers v4; a stream of SPDY can be ended under each.
+const spdy: Offer = { transport: "spdy", protocols: [RemoteCommand.v5, RemoteCommand.v4] }
 
-/** The first offer. */
-export const first = (intent: Intent): Offer =>
-  intent.tty ? either : intent.stdin ? halfCloseable : intent.supervised ? either : outputOnly
+/** The offer in words: `websocket v5.channel.k8s.io, v4.channel.k8s.io`. */
+export const describe = (offer: Offer): string => `${offer.transport} ${offer.protocols.join(", ")}`
 
-/** A subprotocol that the server does not know is refused with a 403 without a body; RBAC answers with a Status. */
-const isSubprotocolRefused = (refusal: Refusal): boolean => refusal.code === 403 && refusal.emptyBody
-
-/** After a refusal. Nothing was started by it. */
-export const next = (intent: Intent, refusal: Refusal): Step => {
-  if (!isSubprotocolRefused(refusal)) return { _tag: "Refused" }
-  if (intent.stdin && !intent.tty) return { _tag: "HalfCloseUnsupported" }
-  return refusal.offer === outputOnly ? { _tag: "Offer", offer: halfCloseable } : { _tag: "Refused" }
+/**
+ * What serves a command, best first. Interactive work prefers WebSocket, bulk SPDY, which servers carry at twice the
+ * rate. A bare command without a stdin is offered v5 last: real servers report its truncated output as success.
+ */
+export const offers = (intent: Intent, policy: Policy): Offers => {
+  const { protocols, transport } = policy
+  if (protocols !== undefined) return [{ transport: transport === "spdy" ? "spdy" : "websocket", protocols }]
+  const isBare = !intent.tty && !intent.stdin && !intent.supervised
+  const first = intent.tty ? either : intent.stdin ? halfCloseable : intent.supervised ? either : outputOnly
+  switch (transport) {
+    case "spdy":
+      return [spdy]
+    case "websocket":
+      return isBare ? [first, halfCloseable] : [first]
+    case "auto":
+      return [...intent.bulk ? [spdy, first] as const : [first, spdy] as const, ...isBare ? [halfCloseable] : []]
+  }
 }
+
+/** A subprotocol that a WebSocket server does not know is refused with a 403 without a body; RBAC sends a Status. */
+export const isSubprotocolRefused = ({ body, code, offer }: Refusal): boolean =>
+  code === 403 && (body === "empty" || offer.transport === "spdy" && body === "text")
+
+/**
+ * Whether the refusal is of the transport, so that another may fare better: a 403, because GET and POST are two verbs,
+ * of which a role may grant only one; and what proxies and servers say that do not know the upgrade. All else is final:
+ * no such pod, unknown credentials, too many requests; and a 502 to 504 may have started the command.
+ */
+export const isTransportRefused = ({ body, code, message }: Refusal): boolean =>
+  code === 403 ||
+  (body === "status"
+    // A proxy on the way has removed the header; it may know the other upgrade.
+    ? code === 400 && message === "Upgrade request required"
+    : code === 400 || code === 405 || code === 426 || code === 501)
+
+/** Whether what stands before the server has failed: the command may have been started. */
+export const isGatewayFailure = ({ body, code }: Refusal): boolean => body !== "status" && code >= 502 && code <= 504
+
+/** What is left to try after a refusal. Nothing was started by it. */
+export const remaining = (rest: ReadonlyArray<Offer>, refusal: Refusal): ReadonlyArray<Offer> =>
+  isSubprotocolRefused(refusal)
+    ? rest
+    : isTransportRefused(refusal)
+    ? rest.filter(({ transport }) => transport !== refusal.offer.transport)
+    : []
+
+/** Whether the refusals leave no protocol in which the end of stdin can be said, and that is all that they say. */
+export const isHalfCloseUnsupported = (intent: Intent, refusals: ReadonlyArray<Refusal>): boolean =>
+  intent.stdin && !intent.tty && refusals.some((refusal) =>
+    refusal.offer.transport === "websocket" && isSubprotocolRefused(refusal)
+  ) && refusals.every((refusal) => refusal.body !== "status" && isTransportRefused(refusal))

@@ -4,15 +4,12 @@
 import type { ByteDuplex } from "@effect-k8s/core/ByteDuplex"
 import type { TransportError } from "@effect-k8s/core/TransportError"
 import * as Arr from "effect/Array"
-import * as Bytes from "effect/Bytes"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
 import * as RemoteCommand from "../protocol/RemoteCommand.ts"
 import * as Frame from "../protocol/WebSocketFrame.ts"
 import type { Connection, Inbound } from "./Connection.ts"
+import * as FrameWriter from "./FrameWriter.ts"
 
 const { Channel, maxChunkBytes } = RemoteCommand
 const { Opcode } = Frame
@@ -34,63 +31,21 @@ const makeMasks = (): () => number => {
   }
 }
 
-/** The chunks as payloads of at most one message: long ones cut, short ones that fit into one message joined. */
-const toPayloads = (chunks: Arr.NonEmptyReadonlyArray<Uint8Array>): ReadonlyArray<Uint8Array> => {
-  let size = 0
-  for (const chunk of chunks) size += chunk.length
-  if (size <= maxChunkBytes) return size === 0 ? [] : [chunks.length === 1 ? chunks[0] : Bytes.concat(chunks)]
-  return chunks.flatMap((chunk) =>
-    chunk.length === 0
-      ? []
-      : Arr.makeBy(
-        Math.ceil(chunk.length / maxChunkBytes),
-        (i) => chunk.subarray(i * maxChunkBytes, (i + 1) * maxChunkBytes)
-      )
-  )
-}
-
 /** Speaks a negotiated subprotocol on a connection that a handshake has opened. */
 export const make = Effect.fnUntraced(function*(
   duplex: ByteDuplex,
   protocol: string
 ): Effect.fn.Return<Connection, never, Scope.Scope> {
   const scope = yield* Effect.scope
-  const lock = Semaphore.makeUnsafe(1)
+  const { exclusively, lastly } = yield* FrameWriter.make
   const nextMask = makeMasks()
   let scratch: Uint8Array | undefined
-
-  // Only the end of the scope cuts a write short. What was written behind it would pass for the rest of its frame.
-  let broken = false
-  const settle = (exit: Exit.Exit<void, TransportError>): Effect.Effect<unknown> => {
-    if (Exit.isFailure(exit)) broken = true
-    return lock.release(1)
-  }
-
-  // The write itself runs in the connection's scope: the caller may be interrupted while a frame is half way out, and
-  // the memory of the frame must stay until it is out. It starts at once, or the end of the scope could come first.
-  const exclusively = (write: Effect.Effect<void, TransportError>): Effect.Effect<void, TransportError> =>
-    Effect.uninterruptibleMask((restore) => {
-      let begun = false
-      const writing = Effect.onExit(
-        Effect.suspend(() => {
-          begun = true
-          return write
-        }),
-        settle
-      )
-      return restore(lock.take(1)).pipe(
-        Effect.andThen(Effect.forkIn(writing, scope, { startImmediately: true })),
-        // In a scope that has ended nothing begins, and so nothing would give the lock back.
-        Effect.tap(() => begun ? Effect.void : lock.release(1)),
-        Effect.flatMap((fiber) => restore(Fiber.join(fiber)))
-      )
-    })
 
   const sendFrame = (frame: Frame.Frame): Effect.Effect<void, TransportError> =>
     exclusively(Effect.suspend(() => duplex.write([Frame.encode(frame, nextMask())])))
 
   const sendStdin = (chunks: Arr.NonEmptyReadonlyArray<Uint8Array>): Effect.Effect<void, TransportError> => {
-    const payloads = toPayloads(chunks)
+    const payloads = FrameWriter.toPayloads(chunks)
     if (payloads.length === 0) return Effect.void
     let next = 0
     return exclusively(Effect.whileLoop({
@@ -143,11 +98,7 @@ export const make = Effect.fnUntraced(function*(
   const close: Effect.Effect<void> = Effect.suspend(() => {
     if (closed) return Effect.void
     closed = true
-    return Effect.ignore(
-      lock.withPermit(
-        Effect.suspend(() => broken ? Effect.void : duplex.write([Frame.encodeClose(1000, "", nextMask())]))
-      )
-    )
+    return lastly(Effect.suspend(() => duplex.write([Frame.encodeClose(1000, "", nextMask())])))
   })
 
   let ping: Uint8Array | undefined

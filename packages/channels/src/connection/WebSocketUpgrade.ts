@@ -4,21 +4,15 @@
 import type { KubeClient, KubeRequest } from "@effect-k8s/core/KubeClient"
 import * as KubeError from "@effect-k8s/core/KubeError"
 import type { Refused } from "@effect-k8s/core/Transport"
-import { NoAnswer, TransportError } from "@effect-k8s/core/TransportError"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import type * as Scope from "effect/Scope"
 import * as Handshake from "../protocol/WebSocketHandshake.ts"
-import type { Connection } from "./Connection.ts"
 import type { Offer } from "./Negotiation.ts"
+import * as Negotiation from "./Negotiation.ts"
+import { type Opened, upgradeWithin } from "./upgradeWithin.ts"
 import * as WebSocketConnection from "./WebSocketConnection.ts"
-
-/** The server upgraded. */
-export interface Opened {
-  readonly _tag: "Opened"
-  readonly connection: Connection
-}
 
 const acceptValue = (key: string): Effect.Effect<string> =>
   Effect.map(
@@ -43,37 +37,25 @@ export const open = Effect.fnUntraced(function*(
   const key = Base64.encode(crypto.getRandomValues(new Uint8Array(16)))
   const accept = yield* acceptValue(key)
 
-  const answer = yield* client.upgrade({
+  const answer = yield* upgradeWithin(client, {
     ...request,
-    headers: { ...request.headers, ...Handshake.requestHeaders(key, offer) }
-  }).pipe(
-    Effect.timeoutOrElse({
-      duration: deadline,
-      orElse: () =>
-        Effect.fail(fail(
-          new KubeError.Transport({
-            error: new TransportError({
-              reason: new NoAnswer({
-                address: client.cluster.address,
-                timeoutMillis: Duration.toMillis(deadline)
-              })
-            })
-          })
-        ))
-    })
-  )
+    headers: { ...request.headers, ...Handshake.requestHeaders(key, offer.protocols) }
+  }, deadline)
   if (answer._tag === "Refused") return answer
 
-  const checked = Handshake.checkResponse({ status: 101, headers: answer.headers }, { accept, subprotocols: offer })
+  const checked = Handshake.checkResponse({ status: 101, headers: answer.headers }, {
+    accept,
+    subprotocols: offer.protocols
+  })
   if (checked._tag === "Rejected") {
     return yield* fail(
       new KubeError.UpgradeRefused({
-        attempts: [{ protocol: `websocket ${offer.join(", ")}`, code: 101, body: checked.error.message }]
+        attempts: [{ protocol: Negotiation.describe(offer), code: 101, body: checked.error.message }]
       })
     )
   }
   return {
     _tag: "Opened",
-    connection: yield* WebSocketConnection.make(answer.connection, checked.subprotocol ?? offer[0])
+    connection: yield* WebSocketConnection.make(answer.connection, checked.subprotocol ?? offer.protocols[0])
   }
 })

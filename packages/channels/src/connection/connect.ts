@@ -1,15 +1,26 @@
 /**
- * Opens a connection for a command: offers protocols in the order that `Negotiation` says, and turns a refusal into the
- * error it stands for.
+ * Opens a connection for a command: offers protocols in the order that `Negotiation` says, and turns refusals into the
+ * error they stand for.
  */
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as KubeError from "@effect-k8s/core/KubeError"
+import * as Status from "@effect-k8s/core/Status"
+import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { Connection } from "./Connection.ts"
+import type { Connection, Streams } from "./Connection.ts"
 import * as Negotiation from "./Negotiation.ts"
+import * as SpdyUpgrade from "./SpdyUpgrade.ts"
+import * as TransportMemory from "./TransportMemory.ts"
 import * as WebSocketUpgrade from "./WebSocketUpgrade.ts"
+
+/** An open connection, and the refusals before it. */
+export interface Connected {
+  readonly connection: Connection
+  readonly attempts: ReadonlyArray<KubeError.UpgradeAttempt>
+}
 
 const decoder = new TextDecoder()
 
@@ -34,7 +45,7 @@ const hint = (code: number): string | undefined => {
       return "the server knows none of the protocols offered, or a proxy forbids the upgrade"
     case 400:
     case 426:
-      return "a proxy on the way has removed the Upgrade header; let it pass WebSocket traffic"
+      return "a proxy on the way has removed the Upgrade header; let it pass WebSocket or SPDY traffic"
     case 414:
     case 431:
       return "the command line is too long for the server, because it travels in the URL; send long data on stdin"
@@ -47,6 +58,58 @@ const hint = (code: number): string | undefined => {
   }
 }
 
+/** What a refusal says, in the terms of errors. */
+interface Refused {
+  readonly refusal: Negotiation.Refusal
+  readonly attempt: KubeError.UpgradeAttempt
+  readonly reason: KubeError.KubeErrorReason
+}
+
+const hasStatus = ({ refusal }: Refused): boolean => refusal.body === "status"
+
+/** The last Status of a refusal says most; where several roles are missing, each is told. */
+const fromStatuses = (refused: ReadonlyArray<Refused>, pod: string): KubeError.KubeErrorReason | undefined => {
+  const reasons = refused.filter(hasStatus).map(({ reason }) => reason)
+  const last = reasons.at(-1)
+  if (last?._tag === "BadRequest") return containerRefused(last, pod) ?? last
+  if (last?._tag !== "Forbidden") return last
+  const messages = reasons.flatMap((reason) => reason._tag === "Forbidden" ? [reason.status.message ?? ""] : [])
+  const { code, status: { details, reason } } = last
+  const message = Array.from(new Set(messages)).join("; ")
+  return new KubeError.Forbidden({ code, status: { status: "Failure", code, reason, details, message } })
+}
+
+/** The error that all refusals together stand for. */
+const toReason = (
+  intent: Negotiation.Intent,
+  refused: ReadonlyArray<Refused>,
+  pod: string
+): KubeError.KubeErrorReason => {
+  const attempts = refused.map(({ attempt }) => attempt)
+  if (Negotiation.isHalfCloseUnsupported(intent, refused.map(({ refusal }) => refusal))) {
+    return new KubeError.HalfCloseUnsupported({ attempts })
+  }
+  const last = refused.at(-1)
+  if (last !== undefined && !hasStatus(last) && last.reason._tag !== "UnexpectedStatus") return last.reason
+  const reason = fromStatuses(refused, pod)
+  return reason === undefined || reason._tag === "UnexpectedStatus"
+    ? new KubeError.UpgradeRefused({ attempts, hint: hint(last?.refusal.code ?? 0) })
+    : reason
+}
+
+// What is known of the cluster, by client.
+const memories = new WeakMap<KubeClient.KubeClient["Service"], TransportMemory.State>()
+
+const remember = (client: KubeClient.KubeClient["Service"], event: TransportMemory.Event): Effect.Effect<void> =>
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    memories.set(client, TransportMemory.step(memories.get(client) ?? TransportMemory.initial, now, event))
+  })
+
+/** Whether the upgrade broke on its way, rather than the way to the server. */
+const isBroken = ({ reason }: KubeError.KubeError): boolean =>
+  reason._tag === "UpgradeRefused" ||
+  reason._tag === "Transport" && ["ConnectionLost", "NotHttp", "NoAnswer"].includes(reason.error.reason._tag)
+
 /**
  * Opens a connection. Every refusal is a `KubeError`: by the Status where there is one, else `UpgradeRefused` or
  * `HalfCloseUnsupported`. No command is asked for again after an answer that may have started it.
@@ -55,39 +118,55 @@ export const connect = Effect.fnUntraced(function*(
   client: KubeClient.KubeClient["Service"],
   request: KubeClient.KubeRequest,
   intent: Negotiation.Intent,
+  streams: Streams,
   settings: {
-    readonly protocols: Negotiation.Offer | undefined
+    readonly policy: Negotiation.Policy
     readonly handshakeTimeout: Duration.Duration
     /** Takes secrets out of the body of a refusal. */
     readonly conceal: (body: string) => string
   }
-): Effect.fn.Return<Connection, KubeError.KubeError, Scope.Scope> {
-  const fail = (reason: KubeError.KubeErrorReason) =>
-    new KubeError.KubeError({ reason, request: { ...request.info, server: client.cluster.server } })
-  const attempts: Array<KubeError.UpgradeAttempt> = []
-  let offer = settings.protocols ?? Negotiation.first(intent)
-  while (true) {
-    const answer = yield* WebSocketUpgrade.open(client, request, offer, settings.handshakeTimeout)
-    if (answer._tag === "Opened") return answer.connection
+): Effect.fn.Return<Connected, KubeError.KubeError, Scope.Scope> {
+  const refused: Array<Refused> = []
+  const namespace = request.info.namespace ?? ""
+  const now = yield* Clock.currentTimeMillis
+  const memory = memories.get(client) ?? TransportMemory.initial
+  let rest: ReadonlyArray<Negotiation.Offer> = TransportMemory.order(
+    memory,
+    now,
+    Negotiation.offers(intent, settings.policy),
+    namespace
+  )
+  for (let offer = rest[0]; offer !== undefined; offer = rest[0]) {
+    const { transport } = offer
+    const opening = transport === "spdy"
+      ? SpdyUpgrade.open(client, request, offer, streams, settings.handshakeTimeout)
+      : WebSocketUpgrade.open(client, request, offer, settings.handshakeTimeout)
+    const answer = yield* Effect.tapError(
+      opening,
+      (error) => isBroken(error) ? remember(client, { _tag: "Failed", transport }) : Effect.void
+    )
+    if (answer._tag === "Opened") {
+      const refusals = refused.map(({ refusal }) => refusal)
+      yield* remember(client, { _tag: "Opened", offer, refusals, namespace })
+      return { connection: answer.connection, attempts: refused.map(({ attempt }) => attempt) }
+    }
     const body = settings.conceal(decoder.decode(answer.body))
     const retryAfterMillis = yield* KubeClient.retryAfterMillis(answer.headers)
     const reason = KubeError.reasonFromAnswer({ code: answer.status, body, retryAfterMillis })
-    attempts.push({ protocol: `websocket ${offer.join(", ")}`, code: answer.status, body: excerpt(body) })
-    const step = Negotiation.next(intent, { offer, code: answer.status, emptyBody: answer.body.length === 0 })
-    switch (step._tag) {
-      case "Offer":
-        offer = step.offer
-        continue
-      case "HalfCloseUnsupported":
-        return yield* fail(new KubeError.HalfCloseUnsupported({ attempts }))
-      case "Refused":
-        return yield* fail(
-          reason._tag === "UnexpectedStatus"
-            ? new KubeError.UpgradeRefused({ attempts, hint: hint(answer.status) })
-            : reason._tag === "BadRequest"
-            ? containerRefused(reason, request.info.name ?? "") ?? reason
-            : reason
-        )
+    const status = Option.getOrUndefined(Status.fromText(body))
+    const refusal: Negotiation.Refusal = {
+      offer,
+      code: answer.status,
+      body: answer.body.length === 0 ? "empty" : status === undefined ? "text" : "status",
+      message: status?.message
     }
+    const attempt = { protocol: Negotiation.describe(offer), code: answer.status, body: excerpt(body) }
+    refused.push({ refusal, attempt, reason })
+    if (Negotiation.isGatewayFailure(refusal)) yield* remember(client, { _tag: "Failed", transport })
+    rest = Negotiation.remaining(rest.slice(1), refusal)
   }
+  return yield* new KubeError.KubeError({
+    reason: toReason(intent, refused, request.info.name ?? ""),
+    request: { ...request.info, server: client.cluster.server }
+  })
 })

@@ -11,6 +11,8 @@ import type { Trailer } from "../protocol/SupervisorOutput.ts"
 export type End =
   /** The protocol said goodbye, or the bytes ended after the outcome was known. */
   | { readonly _tag: "Closed"; readonly code: number | undefined }
+  /** Both outputs ended, and the server then said nothing more. */
+  | { readonly _tag: "Silent" }
   /** The bytes ended without a goodbye, or with an error. */
   | { readonly _tag: "Lost"; readonly cause: unknown }
 
@@ -101,7 +103,9 @@ export const decide = (evidence: Evidence, classify: Classify): Outcome => {
         ? { _tag: "Lost", cause: end.cause }
         : {
           _tag: "Unknown",
-          description: "the server closed the session without a status",
+          description: end._tag === "Silent"
+            ? "the outputs have ended, but the server has not said how the command did"
+            : "the server closed the session without a status",
           reportedExitCode: undefined
         }
   }

@@ -97,7 +97,7 @@ const decoder = new TextDecoder()
 const endOfTransmission = Uint8Array.of(4)
 // How long the goodbye may take at the end of the scope, before the connection is destroyed.
 const goodbye = Duration.millis(50)
-const closeAfterStatus = Duration.seconds(5)
+const lastWordWithin = Duration.seconds(5)
 // What CRI-O writes to stderr when it cannot start a command; more is not looked at.
 const startStderrBytes = 8 * 1024
 
@@ -122,6 +122,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }
   const status = ExitStatus.makeAccumulator()
   let statusSeen: ExitStatus.Outcome | undefined
+  let outputsEnded = false
   let early: Array<Uint8Array> = []
 
   const counts = { stdin: 0, stdout: 0, stderr: 0 }
@@ -258,6 +259,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         statusSeen = status.push(event.bytes)
         if (statusSeen !== undefined && !supervised) advance({ _tag: "Silenced" })
         return
+      case "OutputsEnded":
+        outputsEnded = true
+        return
       case "Pong":
         return
       case "Closed":
@@ -268,13 +272,18 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     }
   }
 
-  /** Servers close right after the status. One that does not is not waited for: the status is its last word. */
-  const expectClose = Effect.gen(function*() {
-    do yield* Effect.sleep(closeAfterStatus)
-    while (live.paused)
-    conclude({ _tag: "Closed", code: undefined })
-    yield* connection.close
-  })
+  /** The session is over but for what the server has to say. One that says nothing is not waited for. */
+  const expect = (end: Outcome.End) =>
+    Effect.gen(function*() {
+      do yield* Effect.sleep(lastWordWithin)
+      while (live.paused)
+      conclude(end)
+      yield* connection.close
+    })
+  /** Servers close right after the status: it is their last word. */
+  const expectClose = expect({ _tag: "Closed", code: undefined })
+  /** The status comes right after the outputs, or, when stdin was left unread, never. */
+  const expectStatus = expect({ _tag: "Silent" })
 
   /** Both trailers are here: everything was received, and the supervisor may go. */
   const acknowledge: Effect.Effect<void> = Effect.suspend(() => {
@@ -318,6 +327,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   const onBatch = (batch: NonEmptyReadonlyArray<Inbound>): Effect.Effect<void> => {
     const hadStatus = statusSeen !== undefined
+    const hadOutputs = !outputsEnded
     let data = false
     let pong = false
     for (const event of batch) {
@@ -329,6 +339,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (Deferred.isDoneUnsafe(done)) return Effect.void
     if (!hadStatus && statusSeen !== undefined) return Effect.asVoid(Effect.forkIn(expectClose, scope))
     if (trailers.stdout !== undefined && trailers.stderr !== undefined) return acknowledge
+    if (hadOutputs && outputsEnded) return Effect.asVoid(Effect.forkIn(expectStatus, scope))
     const full = (["stdout", "stderr"] as const).filter((name) => outputs[name].isFull())
     return full.length === 0 ? Effect.void : pause(full)
   }

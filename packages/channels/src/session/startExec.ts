@@ -30,6 +30,7 @@ export interface Running {
   readonly _tag: "Running"
   readonly session: Session.Session
   readonly connection: Connection
+  readonly attempts: ReadonlyArray<KubeError.UpgradeAttempt>
   readonly info: ChannelInfo
   readonly supervised: boolean
   readonly processGroup: number | undefined
@@ -93,13 +94,10 @@ export const startExec = Effect.fnUntraced(function*(
   ): Effect.fn.Return<Running | NotStarted, KubeError.KubeError, Scope.Scope> {
     const request = ExecPlan.toRequest(target, plan, options)
     const supervised = plan.nonce !== undefined
-    const connection = yield* connect(client, request, {
-      stdin: options.stdin === "pipe",
-      tty: options.tty === true,
-      bulk: options.bulk === true,
-      supervised
-    }, {
-      protocols: options.protocols,
+    const tty = options.tty === true
+    const intent = { stdin: options.stdin === "pipe", tty, bulk: options.bulk === true, supervised }
+    const { attempts, connection } = yield* connect(client, request, intent, { ...plan.streams, tty }, {
+      policy: { transport: options.transport ?? "auto", protocols: options.protocols },
       handshakeTimeout: Duration.fromInputUnsafe(options.handshakeTimeout ?? "30 seconds"),
       conceal: concealment.body
     })
@@ -111,14 +109,19 @@ export const startExec = Effect.fnUntraced(function*(
       server: client.cluster.server,
       protocol: `${connection.transport} ${connection.protocol}`
     }
-    yield* Effect.annotateCurrentSpan({ "k8s.protocol": info.protocol, "k8s.supervised": supervised })
+    yield* Effect.annotateCurrentSpan({
+      "k8s.transport": connection.transport,
+      "k8s.protocol": info.protocol,
+      "k8s.refused": attempts.map(({ code, protocol }) => `${protocol}: HTTP ${code}`),
+      "k8s.supervised": supervised
+    })
     const session = yield* Session.make({
       connection,
       info,
       program: CommandLine.display(argv.slice(0, 1)),
       cwd: options.cwd,
       nonce: plan.nonce,
-      tty: options.tty === true,
+      tty,
       bufferBytes: options.bufferBytes ?? defaultBufferBytes,
       unreadGrace: Duration.fromInputUnsafe(options.unreadGrace ?? "10 seconds"),
       liveness: settings(options),
@@ -136,8 +139,8 @@ export const startExec = Effect.fnUntraced(function*(
     if (start._tag === "NotStarted") return start
     // What fails from here on is the session's to tell.
     if (plan.preamble !== undefined) yield* Effect.ignore(session.write([plan.preamble], { counted: false }))
-    if (options.size !== undefined && options.tty === true) yield* session.resize(options.size)
-    return { _tag: "Running", session, connection, info, supervised, processGroup: start.processGroup }
+    if (options.size !== undefined && tty) yield* session.resize(options.size)
+    return { _tag: "Running", session, connection, attempts, info, supervised, processGroup: start.processGroup }
   })
 
   /** An attempt whose connection is closed at once when the command did not start. */

@@ -53,6 +53,7 @@ export const toHandle = (running: Running, options: ExecOptions, begun: number):
     info,
     protocol: connection.protocol,
     transport: connection.transport,
+    attempts: running.attempts,
     supervised,
     processGroup: running.processGroup,
     stdin,

@@ -2,7 +2,7 @@ import * as Negotiation from "@effect-k8s/channels/connection/Negotiation"
 import { v4, v5 } from "@effect-k8s/channels/protocol/RemoteCommand"
 import { assert, describe, it } from "@effect/vitest"
 
-const { first, next } = Negotiation
+const { offers, remaining } = Negotiation
 
 const intent = (more: Partial<Negotiation.Intent>): Negotiation.Intent => ({
   stdin: false,
@@ -12,66 +12,142 @@ const intent = (more: Partial<Negotiation.Intent>): Negotiation.Intent => ({
   ...more
 })
 const booleans = [true, false]
+const intents = booleans.flatMap((stdin) =>
+  booleans.flatMap((tty) =>
+    booleans.flatMap((supervised) => booleans.map((bulk) => intent({ stdin, tty, supervised, bulk })))
+  )
+)
+const described = (asked: Negotiation.Intent, policy: Negotiation.Policy) =>
+  offers(asked, policy).map(Negotiation.describe)
 
-describe("the first offer", () => {
-  it("is both where either will do: on a terminal", () => {
-    for (const stdin of booleans) {
-      for (const bulk of booleans) assert.deepStrictEqual(first(intent({ tty: true, stdin, bulk })), [v5, v4])
+const both = `websocket ${v5}, ${v4}`
+const spdy = `spdy ${v5}, ${v4}`
+
+describe("offers", () => {
+  it("of WebSocket are both subprotocols where either will do: on a terminal, and when closing acknowledges", () => {
+    for (const asked of intents.filter(({ stdin, supervised, tty }) => tty || supervised && !stdin)) {
+      assert.deepStrictEqual(described(asked, { transport: "websocket" }), [both])
     }
   })
 
-  it("is v5 alone when the end of stdin must be said: a 101 with v4 would have started the command", () => {
-    for (const supervised of booleans) {
-      for (const bulk of booleans) assert.deepStrictEqual(first(intent({ stdin: true, supervised, bulk })), [v5])
+  it("of WebSocket are v5 alone when the end of stdin must be said: a 101 with v4 would have started the command", () => {
+    for (const asked of intents.filter(({ stdin, tty }) => stdin && !tty)) {
+      assert.deepStrictEqual(described(asked, { transport: "websocket" }), [`websocket ${v5}`])
     }
   })
 
-  it("is both for a supervised command without a stdin: closing acknowledges on v4", () => {
-    assert.deepStrictEqual(first(intent({ supervised: true })), [v5, v4])
+  it("of WebSocket are v4 and then v5 for a bare command without a stdin: v5 loses output of slow readers", () => {
+    const expected = [`websocket ${v4}`, `websocket ${v5}`]
+    assert.deepStrictEqual(described(intent({}), { transport: "websocket" }), expected)
   })
 
-  it("is v4 for a bare command without a stdin: v5 loses output of slow readers", () => {
-    assert.deepStrictEqual(first(intent({})), [v4])
+  it("of SPDY are the same for every command", () => {
+    for (const asked of intents) assert.deepStrictEqual(described(asked, { transport: "spdy" }), [spdy])
+  })
+
+  it("are of both by themselves: WebSocket first, and SPDY first for bulk", () => {
+    for (const asked of intents) {
+      const transports = offers(asked, { transport: "auto" }).map(({ transport }) => transport)
+      assert.deepStrictEqual(
+        transports.slice(0, 2),
+        asked.bulk ? ["spdy", "websocket"] : ["websocket", "spdy"]
+      )
+    }
+    assert.deepStrictEqual(described(intent({ stdin: true }), { transport: "auto" }), [`websocket ${v5}`, spdy])
+    assert.deepStrictEqual(described(intent({}), { transport: "auto" }), [`websocket ${v4}`, spdy, `websocket ${v5}`])
+  })
+
+  it("never let a server start a command that must be told the end of stdin where it cannot be", () => {
+    for (const asked of intents.filter(({ stdin, tty }) => stdin && !tty)) {
+      for (const transport of ["auto", "websocket", "spdy"] as const) {
+        for (const offer of offers(asked, { transport })) {
+          assert.isTrue(offer.transport === "spdy" || !offer.protocols.includes(v4))
+        }
+      }
+    }
+  })
+
+  it("are what the caller names, and nothing else", () => {
+    for (const asked of intents) {
+      assert.deepStrictEqual(described(asked, { transport: "auto", protocols: [v4] }), [`websocket ${v4}`])
+      assert.deepStrictEqual(described(asked, { transport: "spdy", protocols: [v4] }), [`spdy ${v4}`])
+    }
   })
 })
 
 describe("after a refusal", () => {
-  const unknown = { code: 403, emptyBody: true }
+  const left = (asked: Negotiation.Intent, more: Omit<Negotiation.Refusal, "offer">) => {
+    const [offer, ...rest] = offers(asked, { transport: "auto" })
+    return remaining(rest, { offer, ...more }).map(Negotiation.describe)
+  }
+  const bodies = ["empty", "text", "status"] as const
 
-  it("of the subprotocol, the end of stdin has nothing left", () => {
-    for (const supervised of booleans) {
-      const asked = intent({ stdin: true, supervised })
-      assert.deepStrictEqual(next(asked, { offer: first(asked), ...unknown }), { _tag: "HalfCloseUnsupported" })
+  it("of a subprotocol, all else is tried", () => {
+    assert.deepStrictEqual(left(intent({}), { code: 403, body: "empty" }), [spdy, `websocket ${v5}`])
+    assert.deepStrictEqual(left(intent({ bulk: true }), { code: 403, body: "text" }), [
+      `websocket ${v4}`,
+      `websocket ${v5}`
+    ])
+  })
+
+  it("of the verb, the other transport is tried, which is another verb", () => {
+    for (const body of ["text", "status"] as const) {
+      assert.deepStrictEqual(left(intent({}), { code: 403, body }), [spdy])
+      assert.deepStrictEqual(left(intent({ supervised: true, bulk: true }), { code: 403, body }), [both])
     }
   })
 
-  it("of v4, a bare command without a stdin is offered v5, and then nothing", () => {
-    const asked = intent({})
-    const step = next(asked, { offer: first(asked), ...unknown })
-    assert.deepStrictEqual(step, { _tag: "Offer", offer: [v5] })
-    assert(step._tag === "Offer")
-    assert.deepStrictEqual(next(asked, { offer: step.offer, ...unknown }), { _tag: "Refused" })
-  })
-
-  it("of both, nothing is left", () => {
-    for (const asked of [intent({ tty: true }), intent({ tty: true, stdin: true }), intent({ supervised: true })]) {
-      assert.deepStrictEqual(next(asked, { offer: first(asked), ...unknown }), { _tag: "Refused" })
+  it("of the upgrade itself, the other transport is tried", () => {
+    for (const code of [400, 405, 426, 501]) {
+      for (const body of ["empty", "text"] as const) {
+        assert.deepStrictEqual(left(intent({}), { code, body }), [spdy])
+      }
     }
+    assert.deepStrictEqual(left(intent({}), { code: 400, body: "status", message: "Upgrade request required" }), [spdy])
   })
 
   it("of anything else, nothing is asked again: it is final, or the command may have started", () => {
-    for (const stdin of booleans) {
-      for (const tty of booleans) {
-        for (const supervised of booleans) {
-          const asked = intent({ stdin, tty, supervised })
-          for (const code of [200, 301, 400, 401, 404, 405, 426, 429, 500, 501, 502, 503, 504]) {
-            for (const emptyBody of booleans) {
-              assert.deepStrictEqual(next(asked, { offer: first(asked), code, emptyBody }), { _tag: "Refused" })
-            }
-          }
-          assert.deepStrictEqual(next(asked, { offer: first(asked), code: 403, emptyBody: false }), { _tag: "Refused" })
-        }
+    for (const asked of intents) {
+      for (const code of [200, 301, 401, 404, 409, 429, 500, 502, 503, 504]) {
+        for (const body of bodies) assert.deepStrictEqual(left(asked, { code, body }), [], `${code} ${body}`)
       }
+      for (const code of [400, 405, 426, 501]) assert.deepStrictEqual(left(asked, { code, body: "status" }), [])
     }
+  })
+
+  it("of the last offer, nothing is left", () => {
+    for (const asked of intents) {
+      let rest: ReadonlyArray<Negotiation.Offer> = offers(asked, { transport: "auto" })
+      let tries = 0
+      while (rest[0] !== undefined) {
+        rest = remaining(rest.slice(1), { offer: rest[0], code: 403, body: "empty" })
+        tries++
+      }
+      assert.isAtMost(tries, 3)
+    }
+  })
+})
+
+describe("the end of stdin", () => {
+  const [v5Alone, overSpdy] = offers(intent({ stdin: true }), { transport: "auto" })
+  const refused = (offer: Negotiation.Offer | undefined, code: number, body: Negotiation.Refusal["body"]) =>
+    ({ offer: offer!, code, body }) satisfies Negotiation.Refusal
+
+  it("cannot be said when v5 and SPDY are refused as protocols", () => {
+    const both = [refused(v5Alone, 403, "empty"), refused(overSpdy, 403, "text")]
+    assert.isTrue(Negotiation.isHalfCloseUnsupported(intent({ stdin: true }), both))
+    assert.isFalse(Negotiation.isHalfCloseUnsupported(intent({}), both))
+    assert.isFalse(Negotiation.isHalfCloseUnsupported(intent({ stdin: true, tty: true }), both))
+  })
+
+  it("is not what fails when the server names another reason", () => {
+    const asked = intent({ stdin: true })
+    const role = [refused(v5Alone, 403, "empty"), refused(overSpdy, 403, "status")]
+    assert.isFalse(Negotiation.isHalfCloseUnsupported(asked, role))
+    assert.isFalse(Negotiation.isHalfCloseUnsupported(asked, [refused(v5Alone, 404, "status")]))
+    assert.isFalse(Negotiation.isHalfCloseUnsupported(asked, [refused(v5Alone, 502, "text")]))
+    // It may have started the command.
+    const gateway = [refused(v5Alone, 403, "empty"), refused(overSpdy, 502, "text")]
+    assert.isFalse(Negotiation.isHalfCloseUnsupported(asked, gateway))
   })
 })

@@ -93,9 +93,9 @@ describe("a pipeline", () => {
       const place = yield* make()
       const pipeline = on`echo x`.pipe(Exec.pipeTo(ChildProcess.make`cat`), Exec.pipeTo(on`cat`))
       yield* Server.settle
-      assert.deepStrictEqual([place.server.asked.length, place.local.spawned.length], [0, 0])
+      assert.deepStrictEqual([place.server.sessions.length, place.local.spawned.length], [0, 0])
       yield* place.provide(Effect.all([Exec.string(pipeline), Exec.run(pipeline)]))
-      assert.deepStrictEqual([place.server.asked.length, place.local.spawned.length], [4, 2])
+      assert.deepStrictEqual([place.server.sessions.length, place.local.spawned.length], [4, 2])
       yield* nothingLeft(place)
     }))
 

@@ -5,12 +5,16 @@
 import * as ExitStatus from "@effect-k8s/channels/protocol/ExitStatus"
 import * as JsonObject from "@effect-k8s/channels/protocol/JsonObject"
 import * as RemoteCommand from "@effect-k8s/channels/protocol/RemoteCommand"
+import * as SpdyFrame from "@effect-k8s/channels/protocol/SpdyFrame"
+import * as SpdyHeaders from "@effect-k8s/channels/protocol/SpdyHeaders"
+import * as SpdyStreams from "@effect-k8s/channels/protocol/SpdyStreams"
 import * as WebSocketFrame from "@effect-k8s/channels/protocol/WebSocketFrame"
 import { assert, describe, it } from "@effect/vitest"
 import { concat, random, toHex, utf8 } from "./bytes.ts"
 import type { Random } from "./bytes.ts"
 import { assemble } from "./frames.ts"
 import type { Seen } from "./frames.ts"
+import * as Spdy from "./spdy.ts"
 
 const count = 100_000
 
@@ -94,6 +98,113 @@ for (const role of ["client", "server"] as const) {
     }
   })
 }
+
+/** Frames of SPDY of random kinds and streams, some of them damaged. */
+const likeSpdy = (draw: Random): Uint8Array => {
+  const write = SpdyHeaders.makeWriter()
+  const frames = Array.from({ length: 1 + draw.below(6) }, () => {
+    const stream = draw.below(6)
+    switch (draw.below(9)) {
+      case 0:
+        return SpdyFrame.encodeSynStream(stream, write([["streamtype", "stdin"]]), { fin: draw.below(4) === 0 })
+      case 1:
+        return SpdyFrame.encodeSynReply(stream, write([]))
+      case 2:
+        return SpdyFrame.encodeRstStream(stream, draw.below(12))
+      case 3:
+        return SpdyFrame.encodePing(draw.below(4))
+      case 4:
+        return draw.below(4) === 0 ? SpdyFrame.encodeGoAway(stream, draw.below(3)) : draw.bytes(draw.below(20))
+      case 5:
+        return SpdyFrame.encodeWindowUpdate(stream, draw.uint32() >>> (1 + draw.below(31)))
+      case 6:
+        return SpdyFrame.encodeSettings([[draw.below(9), draw.uint32() >>> draw.below(32)]])
+      default:
+        return SpdyFrame.encodeData(stream, draw.bytes(draw.below(100)), draw.below(4) === 0)
+    }
+  })
+  const bytes = concat(...frames)
+  if (draw.below(2) === 0) bytes[draw.below(bytes.length)]! ^= 1 << draw.below(8)
+  return bytes.subarray(0, draw.below(4) === 0 ? draw.below(bytes.length + 1) : bytes.length)
+}
+
+describe("the frame decoder of SPDY", () => {
+  for (
+    const [kind, make] of [["random bytes", (draw: Random) => draw.bytes(draw.below(64))], [
+      "damaged frames",
+      likeSpdy
+    ]] as const
+  ) {
+    it(`takes ${kind} without throwing, ends at its last event, and does not care for the cuts`, () => {
+      let violations = 0
+      for (let seed = 0; seed < count; seed++) {
+        const draw = random(seed)
+        const bytes = make(draw)
+        const name = `seed ${seed}: ${toHex(bytes)}`
+        const whole = SpdyFrame.makeDecoder()
+        const events = whole.decode(bytes)
+        const end = events.findIndex(({ _tag }) => _tag === "Violation")
+        if (end >= 0) {
+          assert.strictEqual(end, events.length - 1, name)
+          assert.lengthOf(whole.decode(bytes), 0, name)
+          violations++
+        }
+        const cut = SpdyFrame.makeDecoder()
+        const cutEvents = pieces(bytes, draw).flatMap((piece) => cut.decode(piece))
+        assert.deepStrictEqual(Spdy.seen(cutEvents), Spdy.seen(events), name)
+      }
+      assert.isAbove(violations, count / 10)
+    }, 120_000)
+  }
+})
+
+describe("the streams of SPDY", () => {
+  it("take anything without throwing: few streams, few answers, no more bytes than came, nothing behind an end", () => {
+    const tags = new Set<string>()
+    for (let seed = 0; seed < count; seed++) {
+      const draw = random(seed)
+      const streams = SpdyStreams.make({
+        role: seed % 2 === 0 ? "client" : "server",
+        maxStreams: 2,
+        maxUnreadBytes: draw.below(2) === 0 ? undefined : 50
+      })
+      const own = [streams.open([]), streams.open([])].map(({ stream }) => stream)
+      const name = `seed ${seed}`
+      let size = 0
+      let got = 0
+      let over = false
+      for (let n = 0; n < 3; n++) {
+        const bytes = likeSpdy(draw)
+        got += bytes.length
+        for (const event of streams.receive(bytes)) {
+          assert.isFalse(over, name)
+          tags.add(event._tag)
+          if (event._tag === "Data") {
+            size += event.bytes.length
+            if (draw.below(2) === 0) streams.consumed(event.stream, event.bytes.length)
+          }
+          over = event._tag === "Violation" || event._tag === "GoAway"
+        }
+        assert.isAtMost(streams.size(), 4, name)
+        assert.isAtMost(streams.replies()?.length ?? 0, 66_000, name)
+        assert.isUndefined(streams.replies(), name)
+        for (const stream of own) {
+          const sendable = streams.sendable(stream)
+          assert.isTrue(sendable >= 0, name)
+          if (sendable > 0 && draw.below(3) === 0) {
+            streams.data(new Uint8Array(8), 0, stream, Math.min(sendable, 40_000))
+          }
+          if (draw.below(8) === 0) streams.end(stream)
+        }
+      }
+      assert.isAtMost(size, got, name)
+    }
+    assert.deepStrictEqual(
+      [...tags].sort(),
+      ["Data", "Ended", "GoAway", "Opened", "Ping", "Pong", "Replied", "Reset", "Violation", "Window"]
+    )
+  }, 120_000)
+})
 
 describe("the readers of messages", () => {
   it("take any message without throwing, and hand on no more bytes than came", () => {

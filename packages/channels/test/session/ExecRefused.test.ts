@@ -1,6 +1,5 @@
 import * as Exec from "@effect-k8s/channels/Exec"
 import type { ExecOptions } from "@effect-k8s/channels/ExecOptions"
-import { v4, v5 } from "@effect-k8s/channels/protocol/RemoteCommand"
 import * as ShellLess from "@effect-k8s/channels/session/ShellLess"
 import * as Target from "@effect-k8s/channels/Target"
 import { KubeClient } from "@effect-k8s/core/KubeClient"
@@ -37,13 +36,19 @@ const status = (code: number, reason: string, message = `it is ${reason}`): obje
   code
 })
 
-describe("an upgrade that is refused fails, and is asked for once", () => {
+describe("an upgrade that is refused fails, and is asked for again only where the other transport may fare better", () => {
   const rows: ReadonlyArray<
-    readonly [what: string, answer: Server.Answer, tag: KubeErrorReason["_tag"], message: string]
+    readonly [what: string, answer: Server.Answer, tag: KubeErrorReason["_tag"], message: string, asked?: number]
   > = [
     ["without a body", { status: 500 }, "UpgradeRefused", "websocket v5.channel.k8s.io, v4.channel.k8s.io: HTTP 500"],
-    ["403 and text", { status: 403, body: "Forbidden by the proxy\n" }, "UpgradeRefused", "(Forbidden by the proxy)"],
-    ["403 and a Status", { status: 403, body: status(403, "Forbidden") }, "Forbidden", "ask for a role"],
+    [
+      "403 and text",
+      { status: 403, body: "Forbidden by the proxy\n" },
+      "UpgradeRefused",
+      "(Forbidden by the proxy)",
+      2
+    ],
+    ["403 and a Status", { status: 403, body: status(403, "Forbidden") }, "Forbidden", "ask for a role", 2],
     [
       "404 and a Status",
       { status: 404, body: status(404, "NotFound", "pods \"p\" not found") },
@@ -55,10 +60,16 @@ describe("an upgrade that is refused fails, and is asked for once", () => {
     ["409 and a Status", { status: 409, body: status(409, "Conflict") }, "Conflict", "it is Conflict"],
     ["429 and text", { status: 429, body: "Too many requests" }, "TooManyRequests", "Too many requests"],
     ["500 and a Status", { status: 500, body: status(500, "InternalError") }, "ServerFailure", "failed with 500"],
-    ["400 and text", { status: 400, body: "you must specify" }, "UpgradeRefused", "removed the Upgrade header"],
-    ["426", { status: 426 }, "UpgradeRefused", "removed the Upgrade header"],
-    ["414", { status: 414, body: "<html>" }, "UpgradeRefused", "the command line is too long"],
-    ["431", { status: 431, body: "431 Request Header Fields Too Large" }, "UpgradeRefused", "send long data on stdin"],
+    ["400 and text", { status: 400, body: "you must specify" }, "UpgradeRefused", "removed the Upgrade header", 2],
+    ["426", { status: 426 }, "UpgradeRefused", "removed the Upgrade header", 2],
+    ["414", { status: 414, body: "<html>" }, "UpgradeRefused", "the command line is too long", 1],
+    [
+      "431",
+      { status: 431, body: "431 Request Header Fields Too Large" },
+      "UpgradeRefused",
+      "send long data on stdin",
+      1
+    ],
     ["502 and HTML", { status: 502, body: "<html>" }, "UpgradeRefused", "the command may have been started"],
     ["503", { status: 503 }, "UpgradeRefused", "the command may have been started"],
     ["504", { status: 504 }, "UpgradeRefused", "the command may have been started"],
@@ -66,16 +77,36 @@ describe("an upgrade that is refused fails, and is asked for once", () => {
     ["a redirect", { status: 302 }, "UpgradeRefused", "HTTP 302"],
     ["a broken connection", { error: lost }, "Transport", "was lost"]
   ]
-  for (const [what, answer, tag, message] of rows) {
+  for (const [what, answer, tag, message, times = 1] of rows) {
     it.effect(`${tag}: ${what}`, () =>
       Effect.gen(function*() {
         const { asked, error } = yield* refused({ refuse: () => answer })
         assert.strictEqual(error.reason._tag, tag)
         assert.include(error.message, message)
         assert.include(error.message, "Could not exec pods/exec \"p\" in namespace \"ns\" at https://api.test: ")
-        assert.strictEqual(asked.length, 1)
+        assert.deepStrictEqual(
+          asked.map(({ method, transport }) => `${transport} by ${method}`),
+          ["websocket by GET", "spdy by POST"].slice(0, times)
+        )
+        for (const transport of ["websocket", "spdy"] as const) {
+          const only = yield* refused({ refuse: () => answer }, { transport })
+          assert.strictEqual(only.error.reason._tag, tag)
+          assert.deepStrictEqual(only.asked.map((asked) => asked.transport), [transport])
+        }
       }))
   }
+
+  it.effect("a 403 of both is about both roles", () =>
+    Effect.gen(function*() {
+      const { error } = yield* refused({
+        refuse: ({ method }) => ({
+          status: 403,
+          body: status(403, "Forbidden", `User "u" cannot ${method === "GET" ? "get" : "create"} pods/exec`)
+        })
+      })
+      assert.strictEqual(error.reason._tag, "Forbidden")
+      assert.include(error.message, "User \"u\" cannot get pods/exec; User \"u\" cannot create pods/exec; ask for")
+    }))
 
   it.effect("a long body is cut in the message", () =>
     Effect.gen(function*() {
@@ -136,57 +167,6 @@ describe("a container", () => {
       const body = status(400, "BadRequest", "the container c is not valid for pod p")
       const { error } = yield* refused({ refuse: () => ({ status: 400, body }) })
       assert.strictEqual(error.reason._tag, "BadRequest")
-    }))
-})
-
-describe("a subprotocol that the server does not know", () => {
-  const none: Server.Settings = { refuse: () => ({ status: 403 }) }
-
-  it.effect("leaves no way to end stdin: HalfCloseUnsupported, without a second request", () =>
-    Effect.gen(function*() {
-      for (const supervise of ["required", "never"] as const) {
-        const { asked, error } = yield* refused({ protocols: [v4] }, { stdin: "pipe", supervise })
-        assert(error.reason._tag === "HalfCloseUnsupported")
-        assert.deepStrictEqual(asked.map(({ subprotocols }) => subprotocols), [[v5]])
-        assert.strictEqual(error.reason.attempts.length, 1)
-      }
-    }))
-
-  it.effect("is tried after another by a bare command without a stdin", () =>
-    Effect.gen(function*() {
-      const server = yield* Server.make({ protocols: [v5] })
-      const handle = yield* Effect.provideService(
-        Exec.on(target, { supervise: "never" })(["psql"]),
-        KubeClient,
-        server.client
-      )
-      assert.strictEqual(handle.protocol, v5)
-      assert.deepStrictEqual(server.asked.map(({ subprotocols }) => subprotocols), [[v4], [v5]])
-    }))
-
-  it.effect("is the last: both tries are told", () =>
-    Effect.gen(function*() {
-      const { asked, error } = yield* refused(none, { supervise: "never" })
-      assert(error.reason._tag === "UpgradeRefused")
-      assert.deepStrictEqual(asked.map(({ subprotocols }) => subprotocols), [[v4], [v5]])
-      assert.deepStrictEqual(error.reason.attempts.map(({ code, protocol }) => [code, protocol]), [
-        [403, "websocket v4.channel.k8s.io"],
-        [403, "websocket v5.channel.k8s.io"]
-      ])
-      assert.include(error.message, "knows none of the protocols offered")
-    }))
-
-  it.effect("is not tried otherwise: a supervised command has offered both", () =>
-    Effect.gen(function*() {
-      const { asked, error } = yield* refused(none)
-      assert.strictEqual(error.reason._tag, "UpgradeRefused")
-      assert.strictEqual(asked.length, 1)
-    }))
-
-  it.effect("may be named by the caller, and then nothing else is offered", () =>
-    Effect.gen(function*() {
-      const { asked } = yield* refused({ protocols: [v5] }, { supervise: "never", protocols: [v4] })
-      assert.deepStrictEqual(asked.map(({ subprotocols }) => subprotocols), [[v4]])
     }))
 })
 

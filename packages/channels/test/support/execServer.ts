@@ -3,6 +3,7 @@
  * server's role, what it does is a script.
  */
 import * as RemoteCommand from "@effect-k8s/channels/protocol/RemoteCommand"
+import * as SpdyHandshake from "@effect-k8s/channels/protocol/SpdyHandshake"
 import * as Frame from "@effect-k8s/channels/protocol/WebSocketFrame"
 import * as Handshake from "@effect-k8s/channels/protocol/WebSocketHandshake"
 import * as Credentials from "@effect-k8s/core/Credentials"
@@ -20,6 +21,7 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import { createHash } from "node:crypto"
+import * as SpdyWire from "./spdyWire.ts"
 
 /** What a client asked for. */
 export interface Asked {
@@ -31,6 +33,8 @@ export interface Asked {
   readonly stdout: boolean
   readonly stderr: boolean
   readonly tty: boolean
+  readonly transport: "websocket" | "spdy"
+  readonly method: string
   readonly subprotocols: ReadonlyArray<string>
   readonly headers: Headers.Headers
 }
@@ -57,6 +61,8 @@ export interface ServerSession {
   readonly status: (status: string | Uint8Array | object) => Effect.Effect<void>
   readonly ping: Effect.Effect<void>
   readonly pong: Effect.Effect<void>
+  /** The end of both outputs, which only SPDY can say. */
+  readonly endOutputs: Effect.Effect<void>
   /** A close frame. */
   readonly goodbye: (code?: number) => Effect.Effect<void>
   /** Bytes as they are. */
@@ -80,6 +86,8 @@ export interface Settings {
   readonly script?: Script | undefined
   /** The subprotocols it knows; v5 and v4 unless told. */
   readonly protocols?: ReadonlyArray<RemoteCommand.Subprotocol> | undefined
+  /** Whether it speaks SPDY; no unless told: it is refused with a 403 without a body. */
+  readonly spdy?: boolean | undefined
   /** Answers in place of the handshake, or lets it go on. */
   readonly refuse?: ((asked: Asked, n: number) => Answer | undefined) | undefined
   /** Whether pings are answered; yes unless told. */
@@ -132,6 +140,7 @@ export const timePasses: Effect.Effect<void, never, Scope.Scope> = Effect.addFin
 )
 
 const parse = (request: HttpClientRequest.HttpClientRequest): Asked => {
+  const isSpdy = request.headers["upgrade"] === "SPDY/3.1"
   const url = Option.getOrThrow(HttpClientRequest.toUrl(request))
   const [, , , , namespace = "", , pod = ""] = url.pathname.split("/")
   const flag = (name: string): boolean => url.searchParams.get(name) === "true"
@@ -144,7 +153,9 @@ const parse = (request: HttpClientRequest.HttpClientRequest): Asked => {
     stdout: flag("stdout"),
     stderr: flag("stderr"),
     tty: flag("tty"),
-    subprotocols: (request.headers["sec-websocket-protocol"] ?? "").split(", "),
+    transport: isSpdy ? "spdy" : "websocket",
+    method: request.method,
+    subprotocols: (request.headers[isSpdy ? SpdyHandshake.versionHeader : "sec-websocket-protocol"] ?? "").split(", "),
     headers: request.headers
   }
 }
@@ -165,17 +176,25 @@ const serveSession = (
       Effect.catch(connection.write([bytes]), () => Effect.interrupt)
     const frame = (opcode: Frame.Opcode, payload: Uint8Array, prefix?: number): Effect.Effect<void> =>
       raw(Frame.encode({ opcode, payload, prefix }, undefined))
-    const message = (channel: number) => (data: string | Uint8Array) =>
-      frame(Frame.Opcode.Binary, bytesOf(data), channel)
     const say = (sent: Sent): void => {
       seen.push(sent)
       Queue.offerUnsafe(queue, sent)
       if (sent._tag === "Close" || sent._tag === "Fin") Deferred.doneUnsafe(left, Effect.void)
     }
 
+    const spdy = asked.transport === "spdy" ? SpdyWire.make() : undefined
+    const takeSpdy = (wire: NonNullable<typeof spdy>, chunk: Uint8Array): Effect.Effect<void> => {
+      const { answers, sent } = wire.take(chunk)
+      sent.forEach(say)
+      const pongs = sent.some(({ _tag }) => _tag === "Ping") && settings.pongs !== false ? [wire.pong()] : []
+      const bytes = Buffer.concat([answers, ...pongs])
+      return bytes.length === 0 ? Effect.void : raw(bytes)
+    }
+
     const frames = Frame.makeDecoder({ role: "server" })
     const reader = RemoteCommand.makeServerReader(protocol)
     const take = (chunk: Uint8Array): Effect.Effect<void> => {
+      if (spdy !== undefined) return takeSpdy(spdy, chunk)
       let pings = 0
       for (const event of frames.decode(chunk)) {
         switch (event._tag) {
@@ -221,6 +240,14 @@ const serveSession = (
     }
 
     const next = Queue.take(queue)
+    const message = (channel: number) => (data: string | Uint8Array) =>
+      spdy === undefined
+        ? frame(Frame.Opcode.Binary, bytesOf(data), channel)
+        : Effect.suspend(() => raw(spdy.message(channel, bytesOf(data))))
+    const either = (ofSpdy: (wire: NonNullable<typeof spdy>) => Uint8Array, otherwise: Effect.Effect<void>) =>
+      spdy === undefined ? otherwise : Effect.suspend(() => raw(ofSpdy(spdy)))
+    // A server of SPDY has nothing to speak on before the client has opened its streams.
+    if (spdy !== undefined) yield* settle
     return {
       asked,
       protocol,
@@ -230,9 +257,10 @@ const serveSession = (
         message(3)(
           typeof status === "string" || status instanceof Uint8Array ? status : JSON.stringify(status)
         ),
-      ping: frame(Frame.Opcode.Ping, encoder.encode("are you there")),
-      pong: frame(Frame.Opcode.Pong, new Uint8Array(0)),
-      goodbye: (code) => raw(Frame.encodeClose(code ?? 1000, "", undefined)),
+      ping: either((wire) => wire.ping(), frame(Frame.Opcode.Ping, encoder.encode("are you there"))),
+      pong: either((wire) => wire.pong(), frame(Frame.Opcode.Pong, new Uint8Array(0))),
+      endOutputs: either((wire) => wire.endOutputs(), Effect.void),
+      goodbye: (code) => either((wire) => wire.goodbye(), raw(Frame.encodeClose(code ?? 1000, "", undefined))),
       raw,
       next,
       nextOf: <T extends Sent["_tag"]>(tag: T) => {
@@ -283,9 +311,11 @@ export const make = Effect.fnUntraced(function*(
           })
         }
       }
+      const isSpdy = what.transport === "spdy"
+      const known = settings.protocols ?? [RemoteCommand.v5, RemoteCommand.v4]
       const chosen = Handshake.chooseSubprotocol(
         what.subprotocols,
-        settings.protocols ?? [RemoteCommand.v5, RemoteCommand.v4]
+        isSpdy ? settings.spdy === true ? [RemoteCommand.v4] : [] : known
       )
       if (chosen === undefined) {
         return Effect.succeed<Transport.Refused>({
@@ -296,7 +326,9 @@ export const make = Effect.fnUntraced(function*(
         })
       }
       const protocol = chosen === RemoteCommand.v4 ? RemoteCommand.v4 : RemoteCommand.v5
-      const right = Handshake.responseHeaders(acceptOf(request.headers["sec-websocket-key"] ?? ""), protocol)
+      const right = isSpdy
+        ? SpdyHandshake.responseHeaders(protocol)
+        : Handshake.responseHeaders(acceptOf(request.headers["sec-websocket-key"] ?? ""), protocol)
       const headers = { ...right, ...(answer === undefined ? {} : answer.upgradeWith) }
       return Effect.succeed<MemoryTransport.Accepted>({
         _tag: "Accepted",

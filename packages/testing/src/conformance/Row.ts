@@ -38,7 +38,7 @@ export interface Row {
 export interface Options {
   /** Why a real cluster cannot be made to show it; such a row runs on TestCluster only. */
   readonly scripted?: string | undefined
-  /** It writes stdin to its end, which servers before 1.30 cannot be told over WebSocket. */
+  /** It writes stdin to its end over WebSocket, which servers before 1.30 cannot be told. */
   readonly halfClose?: boolean | undefined
   /** Both unless told. */
   readonly paths?: ReadonlyArray<Lab.Path> | undefined
@@ -65,7 +65,7 @@ const inapplicable = (options: Options, server: Lab.Server): string | undefined 
   if (reason !== undefined || server._tag === "TestCluster") return reason
   if (options.scripted !== undefined) return options.scripted
   return options.halfClose === true && Lab.minorVersion(server) < 30
-    ? `Kubernetes ${server.version} cannot be told the end of stdin over WebSocket; H1 shows that this is refused`
+    ? `Kubernetes ${server.version} cannot be told the end of stdin over WebSocket; H1 shows that SPDY is used`
     : undefined
 }
 

@@ -8,6 +8,7 @@ import { rows as messages } from "./rows/messages.ts"
 import { rows as outcomes } from "./rows/outcomes.ts"
 import { rows as pipeline } from "./rows/pipeline.ts"
 import { rows as refusals } from "./rows/refusals.ts"
+import { rows as spdy } from "./rows/spdy.ts"
 import { rows as starts } from "./rows/starts.ts"
 import { rows as tunnel } from "./rows/tunnel.ts"
 import { rows as upgrade } from "./rows/upgrade.ts"
@@ -24,5 +25,6 @@ export const table: ReadonlyArray<Row> = [
   ...tunnel,
   ...outcomes,
   ...starts,
-  ...pipeline
+  ...pipeline,
+  ...spdy
 ]

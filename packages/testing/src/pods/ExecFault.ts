@@ -28,7 +28,7 @@ export type Run = (pipes: ExecPipes) => Effect.Effect<End>
 /** Something that goes wrong. Each part that is there changes what the server does. */
 export interface ExecFault {
   /** Changes the answer to the request, or replaces it: then nothing is started. */
-  readonly answer?: ((next: Answer) => Answer) | undefined
+  readonly answer?: ((next: Answer, transport: "websocket" | "spdy") => Answer) | undefined
   /** Changes what the server does on the connection. It is called once for each exec. */
   readonly wire?: ((next: ExecWire) => ExecWire) | undefined
   /** Changes what runs, or replaces it. */
@@ -46,7 +46,7 @@ const compose = <A>(
 
 /** Several faults at once; of changes to the same part, the later ones are around the earlier. */
 export const all = (...faults: ReadonlyArray<ExecFault>): ExecFault => ({
-  answer: compose(faults.map(({ answer }) => answer)),
+  answer: (next, transport) => faults.reduce((result, { answer }) => answer?.(result, transport) ?? result, next),
   wire: compose(faults.map(({ wire }) => wire)),
   run: compose(faults.map(({ run }) => run)),
   serve: faults.findLast(({ serve }) => serve !== undefined)?.serve,
@@ -64,6 +64,13 @@ export const respond = (response: ServerResponse): ExecFault => ({ answer: () =>
 export const refuse = (status: number, body = "", headers: Readonly<Record<string, string>> = {}): ExecFault =>
   respond({ _tag: "Body", status, headers: { "Content-Type": "text/plain; charset=utf-8", ...headers }, body })
 
+const notImplemented: ServerResponse = {
+  _tag: "Body",
+  status: 501,
+  headers: { "Content-Type": "text/plain; charset=utf-8" },
+  body: "upgrade not supported"
+}
+
 /** Exactly these bytes instead of an answer, and then the end of the connection. */
 export const raw = (bytes: string, end: "fin" | "reset" | "hold" = "fin"): ExecFault =>
   respond({ _tag: "Raw", bytes: new TextEncoder().encode(bytes), end })
@@ -73,6 +80,16 @@ export const bareForbidden = "HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\
 
 /** Refuses the subprotocol: 403 without a body. */
 export const refuseSubprotocol: ExecFault = raw(bareForbidden)
+
+/** Refuses SPDY, as a proxy does that passes WebSocket alone; a WebSocket is answered as usual. */
+export const refuseSpdy: ExecFault = {
+  answer: (next, transport) => transport === "spdy" ? Effect.succeed(notImplemented) : next
+}
+
+/** Refuses WebSocket, as a proxy does that passes SPDY alone; SPDY is answered as usual. */
+export const refuseWebSocket: ExecFault = {
+  answer: (next, transport) => transport === "websocket" ? Effect.succeed(notImplemented) : next
+}
 
 /** Something that is not HTTP. */
 export const garbledAnswer: ExecFault = raw("SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")

@@ -1,14 +1,15 @@
 /**
- * Answers requests for an exec: the checks of the API server, the kubelet and the WebSocket handshake, in their order,
+ * Answers requests for an exec: the checks of the API server, the kubelet and the handshake, in their order,
  * and then the session.
  */
 import * as RemoteCommand from "@effect-k8s/channels/protocol/RemoteCommand"
+import * as SpdyHandshake from "@effect-k8s/channels/protocol/SpdyHandshake"
 import * as WebSocketHandshake from "@effect-k8s/channels/protocol/WebSocketHandshake"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { createHash } from "node:crypto"
 import { STATUS_CODES } from "node:http"
-import type { ServerRequest, ServerResponse, UpgradeResponse } from "../server/Exchange.ts"
+import type { ServerConnection, ServerRequest, ServerResponse, UpgradeResponse } from "../server/Exchange.ts"
 import * as Resources from "../server/Resources.ts"
 import type { SubresourceContext, SubresourceHandler } from "../server/Subresources.ts"
 import * as Failure from "../store/Failure.ts"
@@ -17,6 +18,7 @@ import * as Era from "./Era.ts"
 import * as ExecCall from "./ExecCall.ts"
 import * as ExecCodec from "./ExecCodec.ts"
 import type { ExecFaults } from "./ExecFaults.ts"
+import * as ExecLine from "./ExecLine.ts"
 import type * as ExecPipes from "./ExecPipes.ts"
 import type { ExecRecords } from "./ExecRecords.ts"
 import * as ExecSession from "./ExecSession.ts"
@@ -25,6 +27,7 @@ import * as Peer from "./Peer.ts"
 import type { PodRunner } from "./PodRunner.ts"
 import * as ProcessCommand from "./ProcessCommand.ts"
 import type { Runtime } from "./Runtime.ts"
+import * as SpdyLine from "./SpdyLine.ts"
 
 /** What execs run with. */
 export interface Options {
@@ -57,7 +60,8 @@ export const handler = (options: Options): SubresourceHandler =>
     const identity = { namespace: info.namespace ?? "", pod: reference.name, container, command: call.command }
     const fault = options.faults.choose(identity)
     const answer = Effect.suspend(() => upgrade(options, context, { call, pod, identity, fault }))
-    return yield* fault.answer?.(answer) ?? answer
+    const transport = SpdyHandshake.isUpgradeRequest(request.headers) ? "spdy" : "websocket"
+    return yield* fault.answer?.(answer, transport) ?? answer
   })
 
 // Since 1.35 whoever opens an exec by GET may also have to create one. The refusal gives no reason.
@@ -77,37 +81,109 @@ interface Exec {
 
 const upgradeRequired = Failure.badRequest("Upgrade request required")
 
+/** What was agreed on: how the 101 looks, and what speaks on the connection behind it. */
+interface Agreed {
+  readonly _tag: "Agreed"
+  readonly transport: "websocket" | "spdy"
+  readonly subprotocol: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly line: (connection: ServerConnection, misreadsFragments: boolean) => ExecLine.ExecLine
+  /** What the kubelet refuses although the server has upgraded. */
+  readonly refusal: ExecCall.KubeletRefusal | undefined
+}
+
+const negotiate = (
+  options: Options,
+  request: ServerRequest,
+  { call, refusal }: { readonly call: ExecCall.ExecCall; readonly refusal: ExecCall.KubeletRefusal | undefined }
+): Agreed | ServerResponse | Failure.Failure => {
+  if (SpdyHandshake.isUpgradeRequest(request.headers)) {
+    return refusal === undefined ? agreeOnSpdy(request, call) : byKubelet(refusal)
+  }
+  const { translator } = Era.facts[options.era]
+  if (!WebSocketHandshake.isUpgradeRequest(request)) {
+    const asked = request.headers.get("upgrade")?.[0]
+    return asked === undefined
+      ? upgradeRequired
+      : Failure.notImplemented(`this test cluster does not upgrade to ${asked}, only to websocket and SPDY/3.1`)
+  }
+  const opening = WebSocketHandshake.parseRequest(request)
+  const offered = opening._tag === "Opening" ? opening.subprotocols : offeredBy(request)
+  const isTranslated = translator !== "none" && offered.includes(RemoteCommand.v5)
+  // The API server's translator has answered before it asks the kubelet.
+  const isEarly = isTranslated && translator === "api-server"
+  if (refusal !== undefined && !isEarly) return byKubelet(refusal)
+  if (opening._tag === "Refusal") return refuse(opening, isEarly)
+  const subprotocol = WebSocketHandshake.chooseSubprotocol(
+    offered,
+    isTranslated ? [RemoteCommand.v5] : ExecCodec.ofRuntime
+  )
+  if (subprotocol === undefined) return raw(403, { Connection: "close" }, "")
+  const { messageBytes } = options
+  return {
+    _tag: "Agreed",
+    transport: "websocket",
+    subprotocol,
+    headers: {
+      "Upgrade": "websocket",
+      "Connection": "Upgrade",
+      "Sec-WebSocket-Accept": accept(opening.key),
+      "Sec-WebSocket-Protocol": subprotocol
+    },
+    line: (connection, misreadsFragments) =>
+      ExecLine.webSocket({
+        connection,
+        subprotocol,
+        messageBytes,
+        misreadsFragments,
+        maxMessageBytes: RemoteCommand.maxMessageBytes
+      }),
+    refusal
+  }
+}
+
+const agreeOnSpdy = ({ headers }: ServerRequest, call: ExecCall.ExecCall): Agreed | ServerResponse => {
+  const offered = SpdyHandshake.offered(headers)
+  if (offered.length === 0) {
+    return text(400, "unable to upgrade: X-Stream-Protocol-Version header is required")
+  }
+  const subprotocol = offered.find((name) => SpdyLine.subprotocols.includes(name))
+  if (subprotocol === undefined) {
+    const server = SpdyLine.subprotocols.join(" ")
+    return text(
+      403,
+      `unable to upgrade: unable to negotiate protocol: client supports [${
+        offered.join(" ")
+      }], server accepts [${server}]`,
+      { "X-Accepted-Stream-Protocol-Versions": SpdyLine.subprotocols.join(", ") }
+    )
+  }
+  return {
+    _tag: "Agreed",
+    transport: "spdy",
+    subprotocol,
+    headers: SpdyHandshake.responseHeaders(subprotocol),
+    line: (connection) => SpdyLine.make({ connection, subprotocol, call }),
+    refusal: undefined
+  }
+}
+
 const upgrade = (
   options: Options,
   { request, user }: SubresourceContext,
   exec: Exec
 ): Effect.Effect<ServerResponse, Failure.Failure> => {
-  const { translator } = Era.facts[options.era]
-  if (!WebSocketHandshake.isUpgradeRequest(request)) {
-    const asked = request.headers.get("upgrade")?.[0]
-    return Effect.fail(
-      asked === undefined
-        ? upgradeRequired
-        : Failure.notImplemented(`this test cluster does not upgrade to ${asked}, only to websocket`)
-    )
-  }
-  const opening = WebSocketHandshake.parseRequest(request)
-  const offered = opening._tag === "Opening" ? opening.subprotocols : offeredBy(request)
-  const isTranslated = translator !== "none" && offered.includes(RemoteCommand.v5)
   const running = options.find(exec.pod)?.container(exec.identity.container)?.running()
-  const refusal = ExecCall.checkByKubelet(exec.call, exec.identity.container, running !== undefined)
-  // The API server's translator has answered before it asks the kubelet.
-  const isEarly = isTranslated && translator === "api-server"
-  if (refusal !== undefined && !isEarly) return Effect.succeed(byKubelet(refusal))
-  if (opening._tag === "Refusal") return Effect.succeed(refuse(opening, isEarly))
-  const subprotocol = WebSocketHandshake.chooseSubprotocol(
-    offered,
-    isTranslated ? [RemoteCommand.v5] : ExecCodec.ofRuntime
-  )
-  if (subprotocol === undefined) return Effect.succeed(raw(403, { Connection: "close" }, ""))
+  const agreed = negotiate(options, request, {
+    call: exec.call,
+    refusal: ExecCall.checkByKubelet(exec.call, exec.identity.container, running !== undefined)
+  })
+  if (agreed instanceof Failure.Failure) return Effect.fail(agreed)
+  if (agreed._tag !== "Agreed") return Effect.succeed(agreed)
+  const { refusal, subprotocol, transport } = agreed
 
   const { call, fault, identity } = exec
-  const entry = options.records.open({ ...identity, user: user.name, subprotocol })
+  const entry = options.records.open({ ...identity, user: user.name, transport, subprotocol })
   const { record } = entry
   const command = (pipes: ExecPipes.ExecPipes): Effect.Effect<ExecPipes.End> => {
     if (refusal !== undefined || running === undefined) {
@@ -133,34 +209,31 @@ const upgrade = (
       }
     })
   }
-  const { messageBytes } = options
   const { serve } = fault
   const close = Effect.sync(() => {
     record.isOpen = false
   })
   const response: UpgradeResponse = {
     _tag: "Upgrade",
-    headers: {
-      "Upgrade": "websocket",
-      "Connection": "Upgrade",
-      "Sec-WebSocket-Accept": opening._tag === "Opening" ? accept(opening.key) : "",
-      "Sec-WebSocket-Protocol": subprotocol
-    },
+    headers: agreed.headers,
     serve: (connection) =>
       serve === undefined
         ? ExecSession.serve(connection, {
           call,
-          subprotocol,
+          line: agreed.line(connection, options.harm.misreadsFragments),
           harm: options.harm,
           sizes: options.sizes,
-          messageBytes,
           entry,
           run: fault.run?.(command) ?? command,
           scope: options.scope,
           wire: fault.wire ?? ((wire) => wire),
           reads: fault.ignoresClient !== true
         })
-        : Effect.ensuring(Effect.ignore(serve(Peer.make({ connection, subprotocol, call, messageBytes }))), close)
+        : Peer.make({ connection, line: agreed.line(connection, false), call }).pipe(
+          Effect.flatMap(serve),
+          Effect.ignore,
+          Effect.ensuring(close)
+        )
   }
   return Effect.succeed(response)
 }
@@ -170,12 +243,14 @@ const accept = (key: string): string => createHash("sha1").update(WebSocketHands
 const offeredBy = ({ headers }: ServerRequest): ReadonlyArray<string> =>
   (headers.get("sec-websocket-protocol")?.[0] ?? "").split(",").map((name) => name.trim())
 
-const byKubelet = ({ status, text }: ExecCall.KubeletRefusal): ServerResponse => ({
+const text = (status: number, body: string, headers: Readonly<Record<string, string>> = {}): ServerResponse => ({
   _tag: "Body",
   status,
-  headers: { "Content-Type": "text/plain; charset=utf-8" },
-  body: text
+  headers: { "Content-Type": "text/plain; charset=utf-8", ...headers },
+  body
 })
+
+const byKubelet = ({ status, text: body }: ExecCall.KubeletRefusal): ServerResponse => text(status, body)
 
 // Go's WebSocket server writes its refusals by hand: no length, no date, and the connection ends.
 const raw = (status: number, headers: Readonly<Record<string, string>>, body: string): ServerResponse => {

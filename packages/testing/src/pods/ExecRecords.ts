@@ -23,6 +23,7 @@ export interface ExecRecord {
   readonly container: string
   readonly command: ReadonlyArray<string>
   readonly user: string
+  readonly transport: "websocket" | "spdy"
   /** The subprotocol that was agreed on. */
   readonly subprotocol: string
   /** How often the command was started: never, or once. */
@@ -86,7 +87,7 @@ export interface Entry {
 
 /** All records. */
 export interface ExecRecords {
-  readonly open: (identity: ExecIdentity & { readonly user: string; readonly subprotocol: string }) => Entry
+  readonly open: (identity: ExecIdentity & Pick<ExecRecord, "user" | "transport" | "subprotocol">) => Entry
   readonly find: (match: ExecMatch) => ReadonlyArray<ExecRecord>
 }
 

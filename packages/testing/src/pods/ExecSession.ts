@@ -1,9 +1,8 @@
 /**
- * An exec on a WebSocket, from the 101 to the end of the connection: the server's half of protocol reference 2.6 to
- * 2.10. What runs is behind the pipes.
+ * An exec from the 101 to the end of the connection: the server's half of protocol reference 2.6 to 2.10 and 3.4 to 3.9.
+ * What runs is behind the pipes, how it is said on the line.
  */
 import * as RemoteCommand from "@effect-k8s/channels/protocol/RemoteCommand"
-import * as WebSocketFrame from "@effect-k8s/channels/protocol/WebSocketFrame"
 import type { TransportError } from "@effect-k8s/core/TransportError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -11,20 +10,18 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { ServerConnection } from "../server/Exchange.ts"
 import type { ExecCall } from "./ExecCall.ts"
-import * as ExecCodec from "./ExecCodec.ts"
+import type * as ExecLine from "./ExecLine.ts"
 import * as ExecPipes from "./ExecPipes.ts"
 import type { Arrival, Entry } from "./ExecRecords.ts"
-import * as ExecWire from "./ExecWire.ts"
+import type * as ExecWire from "./ExecWire.ts"
 import type { Harm } from "./Harm.ts"
 
 /** One exec. */
 export interface Options {
   readonly call: ExecCall
-  readonly subprotocol: string
+  readonly line: ExecLine.ExecLine
   readonly harm: Harm
   readonly sizes: ExecPipes.Sizes
-  /** The most payload bytes in one message of output. */
-  readonly messageBytes: number
   readonly entry: Entry
   /** What runs, until it ends. It outlives the connection. */
   readonly run: (pipes: ExecPipes.ExecPipes) => Effect.Effect<ExecPipes.End>
@@ -44,12 +41,11 @@ export const serve = Effect.fnUntraced(function*(
   connection: ServerConnection,
   options: Options
 ): Effect.fn.Return<void> {
-  const { call, entry, harm, subprotocol } = options
-  const codec = ExecCodec.make(subprotocol)
+  const { call, entry, harm, line } = options
   const pipes = ExecPipes.make(options.sizes)
   const { notice, output, stdin } = pipes
-  const wire = options.wire(ExecWire.make({ codec, connection, messageBytes: options.messageBytes }))
-  const isTranslated = subprotocol === RemoteCommand.v5
+  const wire = options.wire(line.wire)
+  const isTranslated = line.transport === "websocket" && line.subprotocol === RemoteCommand.v5
 
   const leave = (how: "closed" | "lost"): void => pipes.leave(ExecPipes.departureOf(harm, { isTranslated, how }))
 
@@ -60,41 +56,30 @@ export const serve = Effect.fnUntraced(function*(
     )
 
   // The server reads on only when what it has read has found a place, and answers no ping meanwhile.
-  const receive = Effect.fnUntraced(function*(
-    message: RemoteCommand.ClientMessage
+  const handle = Effect.fnUntraced(function*(
+    event: ExecLine.Received
   ): Effect.fn.Return<Leaving | undefined, TransportError> {
-    switch (message._tag) {
+    switch (event._tag) {
       case "Part": {
-        const size = message.bytes.length
-        if (message.channel === RemoteCommand.Channel.Resize) return yield* Effect.as(arrive("resize", size), undefined)
+        const size = event.bytes.length
+        if (event.channel === RemoteCommand.Channel.Resize) return yield* Effect.as(arrive("resize", size), undefined)
         yield* arrive("stdin", size)
         entry.record.stdinBytes += size
         if (!call.stdin) return
         yield* notice.until(stdin.hasRoom)
-        stdin.offer(message.bytes)
+        stdin.offer(event.bytes)
         notice.notify()
         return
       }
       case "ChannelClosed":
-        yield* arrive("end-of-stdin", 0)
-        if (message.channel === RemoteCommand.Channel.Stdin) stdin.end()
+        if (event.channel === RemoteCommand.Channel.Stdin) {
+          yield* arrive("end-of-stdin", 0)
+          stdin.end()
+        }
         notice.notify()
         return
       case "Ignored":
-        return yield* Effect.as(arrive("ignored", message.size), undefined)
-      case "Violation":
-        return yield* Effect.as(wire.close(1000), "broken" as const)
-    }
-  })
-
-  const handle = Effect.fnUntraced(function*(
-    event: WebSocketFrame.Event
-  ): Effect.fn.Return<Leaving | undefined, TransportError> {
-    switch (event._tag) {
-      case "Data": {
-        const message = codec.read(harm.misreadsFragments ? { ...event, first: event.frame } : event)
-        return message === undefined ? undefined : yield* receive(message)
-      }
+        return yield* Effect.as(arrive("ignored", event.size), undefined)
       case "Ping":
         yield* arrive("ping", event.payload.length)
         yield* wire.pong(event.payload)
@@ -107,22 +92,26 @@ export const serve = Effect.fnUntraced(function*(
         // A client that reads no more may still end the connection.
         yield* Effect.raceFirst(wire.close(1000), drain(connection))
         return "closed"
-      case "Violation":
+      case "Violation": {
         // A message that is too long ends the connection like anything else, without a word.
-        if (event.error.closeCode !== 1009) yield* wire.close(event.error.closeCode)
+        const { closeCode } = event.error
+        if (closeCode !== 1009 && closeCode !== 1000) yield* wire.close(closeCode)
         yield* wire.close(1000)
         return "broken"
+      }
     }
   })
 
   const read = Effect.gen(function*() {
     if (!options.reads) return yield* Effect.never
-    const decoder = WebSocketFrame.makeDecoder({ role: "server", maxMessageBytes: RemoteCommand.maxMessageBytes })
     while (true) {
       const chunks = yield* connection.pull
       for (const chunk of chunks) {
         if (entry.record.hasStatus) entry.record.lateBytes += chunk.length
-        for (const event of decoder.decode(chunk)) {
+        const events = line.receive(chunk)
+        yield* line.answer
+        if (line.isOpen()) notice.notify()
+        for (const event of events) {
           const leaving = yield* handle(event)
           if (leaving !== undefined) return leaving
         }
@@ -130,19 +119,29 @@ export const serve = Effect.fnUntraced(function*(
     }
   }).pipe(Effect.orElseSucceed((): Leaving => "lost"))
 
+  const hangs = (): boolean => entry.record.harm.includes("hung")
+
   const write = Effect.fnUntraced(function*(): Effect.fn.Return<void, TransportError> {
     while (true) {
-      yield* notice.until(() => pipes.departure() !== undefined || output.size() > 0 || output.end() !== undefined)
+      yield* notice.until(() =>
+        pipes.departure() !== undefined || output.size() > 0 || output.end() !== undefined || hangs()
+      )
       // The reader ends the session, once it has answered a close frame.
       if (pipes.departure() !== undefined) return yield* Effect.never
       const some = output.take()
+      if (some === undefined && output.end() === undefined) {
+        // It has ended, its outputs are told to have, and nothing more will be said.
+        yield* wire.endOutputs
+        return yield* Effect.never
+      }
       if (some === undefined) break
       notice.notify()
       yield* wire.output(some)
       entry.record.outputBytes += some.bytes.length
     }
     const end = output.end()
-    const status = end === undefined ? undefined : codec.status(end, call.command)
+    const status = end === undefined ? undefined : line.status(end, call.command)
+    yield* wire.endOutputs
     if (status !== undefined) yield* wire.status(status)
     entry.record.hasStatus = true
     yield* wire.close(1000)
@@ -161,14 +160,22 @@ export const serve = Effect.fnUntraced(function*(
   })
 
   const session = Effect.gen(function*() {
-    yield* wire.ready(call.stdout ? 1 : call.stderr ? 2 : 3)
+    const ready = wire.ready(call.stdout ? 1 : call.stderr ? 2 : 3)
+    const isOpen = line.isOpen()
+    if (isOpen) yield* ready
+    const reader = yield* Effect.forkChild(read)
+    if (!isOpen) {
+      // Without all streams nothing is started, and nothing is said of it either.
+      const opened = Effect.as(notice.until(line.isOpen), undefined)
+      if ((yield* Effect.raceFirst(opened, Fiber.join(reader))) !== undefined) return
+      yield* ready
+    }
     const command = Effect.map(options.run(pipes), (end) => {
       output.finish(end)
       notice.notify()
     })
     yield* Effect.forkIn(command, options.scope)
     yield* Effect.forkChild(loseTail)
-    const reader = yield* Effect.forkChild(read)
     const leaving = yield* Effect.raceFirst(Effect.as(write(), undefined), Fiber.join(reader))
     if (leaving === undefined) {
       if (!harm.closesAtOnce) yield* Fiber.join(reader)

@@ -4,7 +4,7 @@
 import * as WebSocketFrame from "@effect-k8s/channels/protocol/WebSocketFrame"
 import type { TransportError } from "@effect-k8s/core/TransportError"
 import * as Arr from "effect/Array"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import type { ServerConnection } from "../server/Exchange.ts"
 import type { Output } from "./BackendPipe.ts"
@@ -23,6 +23,8 @@ export interface ExecWire {
   readonly ready: (channel: number) => Act
   /** Output of the command, in messages of limited size. */
   readonly output: (output: Output) => Act
+  /** That no more output comes, where the protocol can say it. */
+  readonly endOutputs: Act
   /** The Status. */
   readonly status: (status: Uint8Array) => Act
   readonly pong: (payload: Uint8Array) => Act
@@ -42,7 +44,7 @@ export interface Options {
   readonly messageBytes: number
 }
 
-/** The wire of a server that is in order. */
+/** The wire of a server of WebSocket that is in order. */
 export const make = ({ codec, connection, messageBytes }: Options): ExecWire => {
   const lock = Semaphore.makeUnsafe(1)
   const write = (chunks: Arr.NonEmptyReadonlyArray<Uint8Array>): Act => lock.withPermits(1)(connection.write(chunks))
@@ -59,6 +61,7 @@ export const make = ({ codec, connection, messageBytes }: Options): ExecWire => 
         Arr.makeBy(Math.ceil(bytes.length / messageBytes), (i) =>
           encode(channel, bytes.subarray(i * messageBytes, (i + 1) * messageBytes)))
       ),
+    endOutputs: Effect.void,
     status: (status) => send(3, status),
     pong: (payload) => bytes(WebSocketFrame.encode({ opcode: WebSocketFrame.Opcode.Pong, payload }, undefined)),
     close: (code) => bytes(WebSocketFrame.encodeClose(code, "", undefined)),

@@ -1,24 +1,23 @@
 /**
- * A server's end of a WebSocket in the hands of a test: what goes out is said byte by byte if need be, and what comes in
+ * A server's end of an exec's connection in the hands of a test: what goes out is said byte by byte if need be, and what comes in
  * is seen as it came. It runs on any `ServerConnection`, on sockets and in memory.
  */
-import type { ClientMessage } from "@effect-k8s/channels/protocol/RemoteCommand"
 import * as WebSocketFrame from "@effect-k8s/channels/protocol/WebSocketFrame"
 import type { TransportError } from "@effect-k8s/core/TransportError"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type { ServerConnection } from "../server/Exchange.ts"
 import type { ExecCall } from "./ExecCall.ts"
-import * as ExecCodec from "./ExecCodec.ts"
+import type * as ExecLine from "./ExecLine.ts"
 import type { End } from "./ExecPipes.ts"
 import type { Act, ExecWire } from "./ExecWire.ts"
-import * as Wire from "./ExecWire.ts"
 
 /** Something that the client sent: a control frame, or a part of a message. */
-export type Received = Exclude<WebSocketFrame.Event, WebSocketFrame.Data> | ClientMessage
+export type Received = ExecLine.Received
 
 /** A server's end, after the 101. It does nothing of itself: no first message, no pongs, no close. */
 export interface Peer extends ExecWire {
+  readonly transport: "websocket" | "spdy"
   readonly subprotocol: string
   readonly call: ExecCall
   /** What the client sent next. Fails when the connection is lost, and with `Done` after the client's FIN. */
@@ -31,7 +30,7 @@ export interface Peer extends ExecWire {
   readonly pull: ServerConnection["pull"]
   /** Output as text, in one message. */
   readonly say: (channel: 1 | 2, text: string) => Act
-  /** A frame of any kind; with a mask, as only clients may. */
+  /** A frame of WebSocket of any kind; with a mask, as only clients may. */
   readonly frame: (frame: WebSocketFrame.Frame, mask?: number) => Act
   /** The Status of an end, in the words that belong to the subprotocol. */
   readonly statusOf: (end: End) => Uint8Array
@@ -42,33 +41,33 @@ export interface Peer extends ExecWire {
 /** Settings of a peer. */
 export interface Options {
   readonly connection: ServerConnection
-  readonly subprotocol: string
+  readonly line: ExecLine.ExecLine
   readonly call: ExecCall
-  readonly messageBytes: number
 }
 
-/** The server's end of a connection that was just accepted. */
-export const make = ({ call, connection, messageBytes, subprotocol }: Options): Peer => {
-  const codec = ExecCodec.make(subprotocol)
-  const wire = Wire.make({ codec, connection, messageBytes })
-  const decoder = WebSocketFrame.makeDecoder({ role: "server" })
+/** The server's end of a connection that was just accepted. Over SPDY it waits until the client has opened its streams. */
+export const make = Effect.fnUntraced(function*(
+  { call, connection, line }: Options
+): Effect.fn.Return<Peer, TransportError | Cause.Done> {
+  const { subprotocol, transport, wire } = line
   let received: Array<Received> = []
 
-  const see = (chunk: Uint8Array): void => {
-    for (const event of decoder.decode(chunk)) {
-      const message = event._tag === "Data" ? codec.read(event) : event
-      if (message !== undefined) received.push(message)
+  const pull = Effect.gen(function*() {
+    for (const chunk of yield* connection.pull) {
+      received.push(...line.receive(chunk))
+      yield* line.answer
     }
-  }
+  })
+  while (!line.isOpen()) yield* pull
+
   const receive: Peer["receive"] = Effect.suspend(() => {
     const next = received.shift()
-    return next === undefined
-      ? Effect.andThen(Effect.map(connection.pull, (chunks) => chunks.forEach(see)), receive)
-      : Effect.succeed(next)
+    return next === undefined ? Effect.andThen(pull, receive) : Effect.succeed(next)
   })
-  const statusOf = (end: End): Uint8Array => codec.status(end, call.command) ?? new Uint8Array(0)
+  const statusOf = (end: End): Uint8Array => line.status(end, call.command) ?? new Uint8Array(0)
   return {
     ...wire,
+    transport,
     subprotocol,
     call,
     receive,
@@ -86,9 +85,10 @@ export const make = ({ call, connection, messageBytes, subprotocol }: Options): 
     frame: (frame, mask) => wire.bytes(WebSocketFrame.encode(frame, mask)),
     statusOf,
     finish: Effect.fnUntraced(function*(code = 0) {
+      yield* wire.endOutputs
       yield* wire.status(statusOf({ _tag: "Exited", code }))
       yield* wire.close(1000)
       yield* wire.end
     })
   }
-}
+})

@@ -1,8 +1,11 @@
 /**
  * The same handlers without sockets, on virtual time.
  */
+import type { Inbound } from "@effect-k8s/channels/connection/Connection"
+import * as SpdyConnection from "@effect-k8s/channels/connection/SpdyConnection"
 import * as ExitStatus from "@effect-k8s/channels/protocol/ExitStatus"
 import * as RemoteCommand from "@effect-k8s/channels/protocol/RemoteCommand"
+import * as SpdyHandshake from "@effect-k8s/channels/protocol/SpdyHandshake"
 import * as WebSocketFrame from "@effect-k8s/channels/protocol/WebSocketFrame"
 import * as WebSocketHandshake from "@effect-k8s/channels/protocol/WebSocketHandshake"
 import type { Transport } from "@effect-k8s/core/Transport"
@@ -140,5 +143,39 @@ describe("an exec in memory", () => {
       assert(answer._tag === "Upgraded")
       const failure = yield* Effect.flip(Effect.forever(answer.connection.pull))
       assert.isTrue(isTransportError(failure))
+    }))
+})
+
+describe("an exec over SPDY in memory", () => {
+  it.effect("meets the same server: outputs, the Status and the goodbye", () =>
+    Effect.gen(function*() {
+      const { pods, transport } = yield* start()
+      yield* pods.inject(
+        {},
+        ExecFault.program(({ stdout }) => Effect.as(stdout("out"), 3))
+      )
+      const request = HttpClientRequest.post(
+        `${origin}/api/v1/namespaces/default/pods/p/exec?command=x&stdout=true&stderr=true`
+      ).pipe(
+        HttpClientRequest.bearerToken("t"),
+        HttpClientRequest.setHeaders(SpdyHandshake.requestHeaders([RemoteCommand.v5, RemoteCommand.v4]))
+      )
+      const answer = yield* transport.upgrade(request)
+      assert(answer._tag === "Upgraded")
+      const checked = SpdyHandshake.checkResponse(answer.headers, [RemoteCommand.v5, RemoteCommand.v4])
+      assert.deepStrictEqual(checked, { _tag: "Accepted", protocol: RemoteCommand.v4 })
+      const connection = yield* SpdyConnection.make(answer.connection, RemoteCommand.v4, {
+        stdin: false,
+        stdout: true,
+        stderr: true,
+        tty: false
+      })
+      const events: Array<Inbound> = []
+      while (events.at(-1)?._tag !== "Closed") events.push(...yield* connection.receive)
+      assert.deepStrictEqual(events.map(({ _tag }) => _tag), ["Output", "OutputsEnded", "Status", "Closed"])
+      const status = events.find((event) => event._tag === "Status")
+      const outcome = ExitStatus.parse(new TextDecoder().decode(status?.bytes))
+      assert(outcome._tag === "Exited")
+      assert.strictEqual(outcome.code, 3)
     }))
 })

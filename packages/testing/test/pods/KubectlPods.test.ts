@@ -1,5 +1,5 @@
 /**
- * Unmodified kubectl on pods. Versions before 1.30 speak SPDY for exec, which this server does not yet.
+ * Unmodified kubectl on pods. Versions before 1.30 speak SPDY for exec, and later ones when they are told to.
  */
 import * as ExecFault from "@effect-k8s/testing/pods/ExecFault"
 import type * as TestCluster from "@effect-k8s/testing/TestCluster"
@@ -13,9 +13,13 @@ import { container, start } from "../support/Cluster.ts"
 import { eventually } from "../support/Eventually.ts"
 
 const folder = "/usr/lib/google-cloud-sdk/bin"
-const installed = ["1.30", "1.31", "1.32", "1.33"].map((version) => Path.join(folder, `kubectl.${version}`)).filter((
-  file
-) => Fs.existsSync(file))
+const found = (...versions: ReadonlyArray<string>): ReadonlyArray<string> =>
+  versions.map((version) => Path.join(folder, `kubectl.${version}`)).filter((file) => Fs.existsSync(file))
+const installed = found("1.30", "1.31", "1.32", "1.33")
+const overSpdy: ReadonlyArray<readonly [file: string, env: Readonly<Record<string, string>>]> = [
+  ...found("1.27", "1.28", "1.29").map((file) => [file, {}] as const),
+  ...installed.map((file) => [file, { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: "false" }] as const)
+]
 
 interface Output {
   readonly code: number | null
@@ -23,7 +27,11 @@ interface Output {
   readonly err: string
 }
 
-const kubectl = Effect.fnUntraced(function*(file: string, cluster: TestCluster.Service) {
+const kubectl = Effect.fnUntraced(function*(
+  file: string,
+  cluster: TestCluster.Service,
+  variables: Readonly<Record<string, string>> = {}
+) {
   const home = yield* Effect.acquireRelease(
     Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "kubectl-pods-"))),
     (home) => Effect.sync(() => Fs.rmSync(home, { recursive: true, force: true }))
@@ -32,7 +40,9 @@ const kubectl = Effect.fnUntraced(function*(file: string, cluster: TestCluster.S
   Fs.writeFileSync(kubeconfig, cluster.kubeconfigText(), { mode: 0o600 })
   return (args: ReadonlyArray<string>, stdin?: string): Effect.Effect<Output> =>
     Effect.callback((resume) => {
-      const child = spawn(file, args, { env: { PATH: process.env["PATH"], HOME: home, KUBECONFIG: kubeconfig } })
+      const child = spawn(file, args, {
+        env: { PATH: process.env["PATH"], HOME: home, KUBECONFIG: kubeconfig, ...variables }
+      })
       let [out, err] = ["", ""]
       child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()))
       child.stderr.on("data", (chunk: Buffer) => (err += chunk.toString()))
@@ -103,6 +113,56 @@ describe.skipIf(installed.length === 0)(`kubectl (skipped where there is none of
           assert.strictEqual((yield* run(["exec", "p", "--", "true"])).code, 1)
           yield* cluster.pods.inject({}, ExecFault.fragmentOutput(3))
           assert.strictEqual((yield* run(["exec", "p", "--", "echo", "fragments"])).out, "fragments\n")
+        }),
+      30_000
+    )
+  }
+})
+
+describe.skipIf(overSpdy.length === 0)(`kubectl over SPDY (skipped where there is none in ${folder})`, () => {
+  for (const [file, env] of overSpdy) {
+    it.live(
+      `${Path.basename(file)} runs commands in pods: outputs, exit codes, stdin to its end, and what could not start`,
+      () =>
+        Effect.gen(function*() {
+          const cluster = yield* start({ tls: true })
+          const run = yield* kubectl(file, cluster, env)
+          const exec = yield* run(["exec", "p", "--", "sh", "-c", "echo out; echo err >&2; exit 3"])
+          assert.deepStrictEqual([exec.code, exec.out], [3, "out\n"])
+          assert.match(exec.err, /^err\ncommand terminated with exit code 3\n$/)
+          const piped = yield* run(["exec", "-i", "p", "--", "wc", "-c"], "x".repeat(3_000_000))
+          assert.deepStrictEqual([piped.code, piped.out.trim(), piped.err], [0, "3000000", ""])
+          const through = yield* run(["exec", "-i", "p", "--", "sh", "-c", "cat; echo end >&2"], "y".repeat(1_000_000))
+          assert.deepStrictEqual([through.code, through.out.length, through.err], [0, 1_000_000, "end\n"])
+          const absent = yield* run(["exec", "p", "--", "nonexistent"])
+          assert.strictEqual(absent.code, 1)
+          assert.match(absent.err, /exec: "nonexistent": executable file not found in \$PATH: unknown/)
+          const missing = yield* run(["exec", "missing", "--", "true"])
+          assert.match(missing.err, /pods "missing" not found/)
+          assert.strictEqual(missing.code, 1)
+
+          const execs = yield* cluster.pods.execs()
+          assert.deepStrictEqual(
+            [...new Set(execs.map(({ subprotocol, transport }) => `${transport} ${subprotocol}`))],
+            ["spdy v4.channel.k8s.io"]
+          )
+          yield* eventually(
+            cluster.pods.processes,
+            (processes) => assert.deepStrictEqual(processes.filter(({ exec }) => exec !== undefined), [])
+          )
+        }),
+      30_000
+    )
+
+    it.live(
+      `${Path.basename(file)} takes a session without a Status for success over SPDY too, as it does on real servers`,
+      () =>
+        Effect.gen(function*() {
+          const cluster = yield* start({ tls: true })
+          const run = yield* kubectl(file, cluster, env)
+          yield* cluster.pods.inject({}, ExecFault.withoutStatus)
+          const silent = yield* run(["exec", "p", "--", "sh", "-c", "exit 3"])
+          assert.deepStrictEqual([silent.code, silent.err], [0, ""])
         }),
       30_000
     )

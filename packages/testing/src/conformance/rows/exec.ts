@@ -57,7 +57,7 @@ export const rows: ReadonlyArray<Row> = [
       ))
     yield* same(next, pieces.length, "pieces that came back")
     yield* same(yield* handle.exitCode, 0, "exit code")
-  }, { halfClose: true }),
+  }),
   row("E4", "what a command writes to stderr arrives on stderr, and on nothing else", function*() {
     const { target } = yield* Lab
     const data = Data.make(4, MiB)
@@ -69,7 +69,7 @@ export const rows: ReadonlyArray<Row> = [
     yield* same(stderr, data.hash, "the hash of stderr")
     yield* same(stdoutBytes, 0, "bytes of stdout")
     yield* same(yield* handle.verified, { stdout: true, stderr: true }, "verified")
-  }, { halfClose: true }),
+  }),
   row("E5", "both outputs at once are complete, each on its own", function*() {
     const { target } = yield* Lab
     const data = Data.make(5, 4 * MiB)
@@ -80,7 +80,7 @@ export const rows: ReadonlyArray<Row> = [
     yield* same(stdout, data.hash, "the hash of stdout")
     yield* same(stderr, data.hash, "the hash of stderr")
     yield* same(yield* handle.exitCode, 0, "exit code")
-  }, { halfClose: true }),
+  }),
   row("E6", "an exit code is a result, and of a checked command a failure with that code", function*() {
     const { target } = yield* Lab
     for (const supervise of ["preferred", "never"] as const) {

@@ -127,7 +127,7 @@ export const rows: ReadonlyArray<Row> = [
     const command = Exec.on(target(), nervous)(["sh", "-c", "sleep 1.5; sha256sum"])
     const output = yield* Exec.string(Exec.feed(command, data.stream))
     yield* same(output.split(" ")[0], data.hash, "hash of what it has read")
-  }, { paths: ["direct"], halfClose: true }),
+  }, { paths: ["direct"] }),
   row("E11", "a silent command lives for longer than the deadlines, because the server answers pings", function*() {
     const { server, target } = yield* Lab
     const marker = Remote.makeMarker()
@@ -163,7 +163,7 @@ export const rows: ReadonlyArray<Row> = [
         yield* same(ends[0], "ConnectionLost", `end after ${how}`)
       }
     },
-    { paths: ["tunnel"], halfClose: true }
+    { paths: ["tunnel"] }
   ),
   row("A8", "an interruption in the middle of a frame closes the socket, whose other side reads nothing", function*() {
     const { target } = yield* Lab
@@ -199,5 +199,5 @@ export const rows: ReadonlyArray<Row> = [
         orElse: () => Effect.asVoid(check(false, "the interruption waits for the write"))
       })
     }
-  }, { halfClose: true })
+  })
 ]

@@ -25,15 +25,16 @@ const completeWhenReadBy = (
     const command = Exec.on(lab.target(), options)(["sh", "-c", "head -c 16777216 /dev/zero; exit 7"])
     const handle = yield* command
     const bytes = yield* Remote.countBytes(read(handle.stdout))
-    yield* same(bytes, 16 * MiB, `bytes of stdout over ${handle.protocol}`)
-    yield* same(yield* handle.exitCode, 7, `exit code over ${handle.protocol}`)
+    yield* same(bytes, 16 * MiB, `bytes of stdout over ${handle.info.protocol}`)
+    yield* same(yield* handle.exitCode, 7, `exit code over ${handle.info.protocol}`)
     yield* same(yield* handle.verified, { stdout: true, stderr: true }, "verified")
   })
 
-const overBoth = (read: (stream: ExecHandle["stdout"]) => ExecHandle["stdout"]) =>
+const overAll = (read: (stream: ExecHandle["stdout"]) => ExecHandle["stdout"]) =>
   Effect.all([
     completeWhenReadBy({ protocols: ["v5.channel.k8s.io", "v4.channel.k8s.io"] }, read),
-    completeWhenReadBy({ protocols: ["v4.channel.k8s.io"] }, read)
+    completeWhenReadBy({ protocols: ["v4.channel.k8s.io"] }, read),
+    completeWhenReadBy({ transport: "spdy" }, read)
   ], { concurrency: "unbounded", discard: true })
 
 /** A command that writes all of its stdin to a file, but gives up an output of its own. */
@@ -60,25 +61,23 @@ const endless = (marker: string): ReadonlyArray<string> => ["sh", "-c", `yes ${m
 export const rows: ReadonlyArray<Row> = [
   row(
     "V1",
-    "16 MiB and exit code 7 arrive whole at a reader of 1 MB/s, over v5 and v4",
-    overBoth(Remote.throttle(1_000_000))
+    "16 MiB and exit code 7 arrive whole at a reader of 1 MB/s, over v5, v4 and SPDY",
+    overAll(Remote.throttle(1_000_000))
   ),
   row(
     "V1",
-    "16 MiB and exit code 7 arrive whole at a reader that pauses for 12 s, over v5 and v4",
-    overBoth(Remote.pauseAfterFirst(12_000))
+    "16 MiB and exit code 7 arrive whole at a reader that pauses for 12 s, over v5, v4 and SPDY",
+    overAll(Remote.pauseAfterFirst(12_000))
   ),
   row(
     "V2",
     "32 MiB of stdin are stored whole by commands that give up an output",
-    Effect.forEach(giveUpOutputs, (command) => storedWhole(32 * MiB, command), { discard: true }),
-    { halfClose: true }
+    Effect.forEach(giveUpOutputs, (command) => storedWhole(32 * MiB, command), { discard: true })
   ),
   row(
     "V2",
     "1 MiB of stdin is stored whole by commands that give up an output",
-    Effect.forEach(giveUpOutputs, (command) => storedWhole(MiB, command), { discard: true }),
-    { halfClose: true }
+    Effect.forEach(giveUpOutputs, (command) => storedWhole(MiB, command), { discard: true })
   ),
   row("V3", "stdin that trickles while the command ends does not cost a slow reader its output", function*() {
     const lab = yield* Lab
@@ -89,7 +88,7 @@ export const rows: ReadonlyArray<Row> = [
     yield* same(bytes, 8 * MiB, "bytes of stdout")
     yield* same(yield* handle.exitCode, 5, "exit code")
     yield* Fiber.join(writing)
-  }, { halfClose: true }),
+  }),
   row(
     "V4",
     "a command that reads 100 bytes of 64 MiB ends with its output and code, and its feed has ended early",
@@ -100,8 +99,7 @@ export const rows: ReadonlyArray<Row> = [
       yield* same(results.map(({ end }) => end), ["EndedEarly", "Completed"], "ends")
       yield* same(results[1]?.bytesOut, 100, "bytes of stdout")
       yield* check((results[0]?.bytesOut ?? 0) < 64 * MiB, "all of the 64 MiB were read from the feed")
-    },
-    { halfClose: true }
+    }
   ),
   row("V5", "output that looks like the supervisor's records passes unchanged", function*() {
     const lab = yield* Lab

@@ -48,8 +48,7 @@ export const rows: ReadonlyArray<Row> = [
       const lines = yield* Exec.lines(Exec.pipeTo(endless, Exec.through(Stream.take(1))))
       yield* check(lines.length > 0, "a through stage that takes one chunk gives none")
       yield* Remote.gone(target(), marker)
-    },
-    { halfClose: true }
+    }
   ),
   row("X2", "the failure of each stage names it, and the others end as they would in a shell", function*() {
     const { target } = yield* Lab
@@ -74,7 +73,7 @@ export const rows: ReadonlyArray<Row> = [
       yield* same(error.stderrTail, "why\n", "the end of its stderr")
       yield* same(error.results.map(({ bytesOut }) => bytesOut), [MiB, MiB, MiB, MiB], "bytes out")
     }
-  }, { halfClose: true }),
+  }),
   row("X2", "a stage that cannot be started ends the others", function*() {
     const { namespace, target } = yield* Lab
     const marker = Remote.makeMarker()
@@ -87,7 +86,7 @@ export const rows: ReadonlyArray<Row> = [
     const local = yield* Effect.flip(Exec.run(Exec.pipeTo(endless, ChildProcess.make`no-such-program`)))
     yield* same([local.stage, summary(local).reason], [1, "NotFound"], "a local program that is not there")
     yield* Remote.gone(target(), marker)
-  }, { halfClose: true }),
+  }),
   row("X2", "the typed error of a through stage passes unwrapped, and ends the others", function*() {
     const { target } = yield* Lab
     const marker = Remote.makeMarker()
@@ -98,7 +97,7 @@ export const rows: ReadonlyArray<Row> = [
     const error = yield* Effect.flip(Exec.run(pipeline))
     yield* same(error._tag, "Spoiled", "error")
     yield* Remote.gone(target(), marker)
-  }, { halfClose: true }),
+  }),
   row("X2", "no stage takes the loss of one before it for the end of its input", function*() {
     const { target, tunnel } = yield* Lab
     let ended = false
@@ -177,7 +176,7 @@ export const rows: ReadonlyArray<Row> = [
       outcomes.every(({ stdout, target }) => stdout === `${target.image}\n`),
       "an outcome has the output of another target"
     )
-  }, { halfClose: true }),
+  }),
   row("X6", "64 MiB of random bytes pass pods and local processes unchanged", function*() {
     const { target } = yield* Lab
     const data = RandomData.make(6, 64 * MiB)
@@ -187,7 +186,7 @@ export const rows: ReadonlyArray<Row> = [
       Exec.pipeTo(Exec.on(target())`gunzip -c`)
     )
     yield* same(yield* RandomData.hash(Exec.stream(pipeline)), data.hash, "hash")
-  }, { halfClose: true }),
+  }),
   row("X7", "mixed local and remote stages give the result of the same pipeline in a shell", function*() {
     const { target } = yield* Lab
     const words = "pear apple pear fig apple pear"
@@ -199,5 +198,5 @@ export const rows: ReadonlyArray<Row> = [
       )
     )
     yield* same(lines.map((line) => line.trim().replaceAll(/\s+/g, " ")), ["3 pear", "2 apple", "1 fig"], "lines")
-  }, { halfClose: true })
+  })
 ]

@@ -48,12 +48,15 @@ const status = (code: number, reason: string, message: string): ExecFault.ExecFa
 
 const tryAgain = ExecFault.respond(Respond.failure(Failure.tooManyRequests("slow down", 3)))
 
-const refusals: ReadonlyArray<readonly [fault: ExecFault.ExecFault, reason: string, words: ReadonlyArray<string>]> = [
+/** Faults, the reason and words of the error, and how often is asked: twice where the other transport may fare better. */
+const refusals: ReadonlyArray<
+  readonly [fault: ExecFault.ExecFault, reason: string, words: ReadonlyArray<string>, requests?: number]
+> = [
   [ExecFault.refuse(500), "UpgradeRefused", ["HTTP 500"]],
-  [ExecFault.refuseSubprotocol, "UpgradeRefused", ["HTTP 403", "v5.channel.k8s.io, v4.channel.k8s.io", "protocols"]],
-  [ExecFault.refuse(403, "blocked by policy 7"), "UpgradeRefused", ["HTTP 403", "blocked by policy 7"]],
-  [status(403, "Forbidden", "pods \"x\" is forbidden: no"), "Forbidden", ["pods \"x\" is forbidden: no", "role"]],
-  [ExecFault.refuse(400, "you must specify at least 1 of stdin"), "UpgradeRefused", ["you must specify", "proxy"]],
+  [ExecFault.refuseSubprotocol, "UpgradeRefused", ["HTTP 403", "v5.channel.k8s.io, v4.channel.k8s.io", "protocols"], 2],
+  [ExecFault.refuse(403, "blocked by policy 7"), "UpgradeRefused", ["HTTP 403", "blocked by policy 7"], 2],
+  [status(403, "Forbidden", "pods \"x\" is forbidden: no"), "Forbidden", ["pods \"x\" is forbidden: no", "role"], 2],
+  [ExecFault.refuse(400, "you must specify at least 1 of stdin"), "UpgradeRefused", ["you must specify", "proxy"], 2],
   [status(400, "BadRequest", "pod x does not have a host assigned"), "BadRequest", ["a host assigned"]],
   [status(400, "BadRequest", "container c is not valid for pod x"), "ContainerNotFound", ["no container \"c\""]],
   [
@@ -66,8 +69,8 @@ const refusals: ReadonlyArray<readonly [fault: ExecFault.ExecFault, reason: stri
   [status(404, "NotFound", "pods \"x\" not found"), "NotFound", ["pods \"x\" not found", "namespace"]],
   [ExecFault.refuse(404, "404 page not found"), "UpgradeRefused", ["HTTP 404", "page not found"]],
   [status(409, "Conflict", "pod x is being deleted"), "Conflict", ["being deleted"]],
-  [ExecFault.refuse(426, "Upgrade Required"), "UpgradeRefused", ["HTTP 426", "Upgrade header"]],
-  [ExecFault.refuse(501, "not here"), "UpgradeRefused", ["HTTP 501", "not here"]],
+  [ExecFault.refuse(426, "Upgrade Required"), "UpgradeRefused", ["HTTP 426", "Upgrade header"], 2],
+  [ExecFault.refuse(501, "not here"), "UpgradeRefused", ["HTTP 501", "not here"], 2],
   [status(500, "InternalError", "error dialing backend: EOF"), "ServerFailure", ["error dialing backend: EOF"]],
   [ExecFault.refuse(502, "Bad Gateway"), "UpgradeRefused", ["HTTP 502", "may have been started"]],
   [ExecFault.refuse(503, "no backend"), "UpgradeRefused", ["HTTP 503", "may have been started"]],
@@ -92,21 +95,30 @@ const wrongAnswers: ReadonlyArray<readonly [fault: ExecFault.ExecFault, word: st
 export const rows: ReadonlyArray<Row> = [
   row("E9", "a server that speaks none of the protocols offered is told apart, with all that was offered", function*() {
     const none: ReadonlyArray<string> = []
-    yield* refused(ExecFault.refuseSubprotocol, {}, { reason: "UpgradeRefused", words: none })
-    const both = yield* refused(ExecFault.refuseSubprotocol, { supervise: "never" }, {
+    yield* refused(ExecFault.refuseSubprotocol, {}, { reason: "UpgradeRefused", words: none, requests: 2 })
+    const all = yield* refused(ExecFault.refuseSubprotocol, { supervise: "never" }, {
       reason: "UpgradeRefused",
-      words: ["v4.channel.k8s.io: HTTP 403; websocket v5.channel.k8s.io: HTTP 403"],
+      words: [
+        "websocket v4.channel.k8s.io: HTTP 403; spdy v5.channel.k8s.io, v4.channel.k8s.io: HTTP 403; " +
+        "websocket v5.channel.k8s.io: HTTP 403"
+      ],
+      requests: 3
+    })
+    yield* same(all.reason._tag === "UpgradeRefused" ? all.reason.attempts.length : 0, 3, "attempts told")
+    yield* refused(ExecFault.refuseSubprotocol, { stdin: "pipe" }, {
+      reason: "HalfCloseUnsupported",
+      words: ["websocket v5.channel.k8s.io: HTTP 403"],
       requests: 2
     })
-    yield* same(both.reason._tag === "UpgradeRefused" ? both.reason.attempts.length : 0, 2, "attempts told")
-    yield* refused(ExecFault.refuseSubprotocol, { stdin: "pipe" }, { reason: "HalfCloseUnsupported", words: ["v5"] })
   }, { paths: ["direct"], scripted }),
   row("E9", "an upgrade that is none, by its headers, is refused by us, and says which header", function*() {
     const { target } = yield* Lab
     for (const [fault, word] of wrongAnswers) {
       const marker = Remote.makeMarker()
       const injected = yield* Scripted.fault(marker, fault)
-      const error = yield* failureOf(Effect.scoped(Exec.on(target())(["echo", marker])))
+      // Left to itself, the client would avoid WebSocket after the third.
+      const command = Exec.on(target(), { transport: "websocket" })(["echo", marker])
+      const error = yield* failureOf(Effect.scoped(command))
       yield* same(error.reason._tag, "UpgradeRefused", word)
       yield* check(error.message.includes(word), `"${word}" is not in the message: ${error.message}`)
       yield* same(yield* injected.hits, 1, "requests")
@@ -123,7 +135,7 @@ export const rows: ReadonlyArray<Row> = [
     yield* same(lab.dials(), 0, "dials")
   }, { paths: ["tunnel"] }),
   row("E29", "each refusal is a reason of its own, in the server's words, and starts nothing", function*() {
-    for (const [fault, reason, words] of refusals) yield* refused(fault, {}, { reason, words })
+    for (const [fault, reason, words, requests] of refusals) yield* refused(fault, {}, { reason, words, requests })
   }, { paths: ["direct"], scripted }),
   row("E29", "a refusal that asks to come back later says when", function*() {
     const { reason } = yield* refused(tryAgain, {}, { reason: "TooManyRequests", words: ["slow down", "3000 ms"] })

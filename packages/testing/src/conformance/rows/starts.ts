@@ -17,7 +17,7 @@ import * as Failure from "../../store/Failure.ts"
 import * as Clients from "../Clients.ts"
 import { Lab, minorVersion } from "../Lab.ts"
 import * as Remote from "../Remote.ts"
-import { check, failureOf, reasonOf, type Row, row, same } from "../Row.ts"
+import { check, failureOf, type Row, row, same } from "../Row.ts"
 import * as Scripted from "../Scripted.ts"
 
 const MiB = 1024 * 1024
@@ -27,11 +27,16 @@ const codes = [400, 403, 404, 405, 409, 426, 429, 500, 501, 502, 503, 504]
 const refusal = (code: number) =>
   ExecFault.respond(Respond.failure(new Failure.Failure({ status: { code, reason: "Unknown", message: "no" } })))
 
+// What a proxy or a server says that does not know the upgrade, or a role that does not grant the verb: the other
+// transport may fare better. A Status says more than its code.
+const ofTransport = [400, 405, 426, 501]
+const withText = (code: number): number => code === 403 || ofTransport.includes(code) ? 2 : 1
+
 /** Answers that start nothing, and answers behind which the command runs, with how often it may be asked for. */
 const answers: ReadonlyArray<readonly [name: string, fault: ExecFault.ExecFault, requests: number]> = [
-  ...codes.map((code) => [`${code} with a text`, ExecFault.refuse(code, "no"), 1] as const),
-  ...codes.filter((code) => code !== 403).map((code) => [`${code} without a body`, ExecFault.refuse(code), 1] as const),
-  ...codes.map((code) => [`${code} with a Status`, refusal(code), 1] as const),
+  ...codes.map((code) => [`${code} with a text`, ExecFault.refuse(code, "no"), withText(code)] as const),
+  ...codes.map((code) => [`${code} without a body`, ExecFault.refuse(code), withText(code)] as const),
+  ...codes.map((code) => [`${code} with a Status`, refusal(code), code === 403 ? 2 : 1] as const),
   ["a refused subprotocol", ExecFault.refuseSubprotocol, 2],
   ["no HTTP", ExecFault.garbledAnswer, 1],
   ["a connection that ends before the answer", ExecFault.closeBeforeAnswer, 1],
@@ -49,7 +54,8 @@ const intents: ReadonlyArray<readonly [name: string, options: ExecOptions]> = [
   ["supervised", {}],
   ["bare", { supervise: "never" }],
   ["with stdin", { stdin: "pipe" }],
-  ["bare with stdin", { stdin: "pipe", supervise: "never" }]
+  ["bare with stdin", { stdin: "pipe", supervise: "never" }],
+  ["bulk", { bulk: true, stdin: "pipe" }]
 ]
 
 /** Runs a command to whatever end, on a server that answers so once, and would do better the second time. */
@@ -96,7 +102,7 @@ export const rows: ReadonlyArray<Row> = [
   }, { paths: ["direct"], scripted }),
   row("V12", "a refused offer is followed by the next one: the command is started once", function*() {
     const { starts, requests } = yield* attempt(ExecFault.refuseSubprotocol, { supervise: "never" })
-    yield* same([requests, yield* starts], [2, 1], "requests and starts of v4, then v5")
+    yield* same([requests, yield* starts], [2, 1], "requests and starts of v4, then SPDY")
   }, { paths: ["direct"], scripted }),
   row("V12", "credentials that are renewed after a 401 start the command once", function*() {
     const { credentials, target } = yield* Lab
@@ -175,30 +181,61 @@ export const rows: ReadonlyArray<Row> = [
       yield* same(ours.filter(({ afterStatus }) => afterStatus), [], "what arrived after the end")
     }
   }, { paths: ["direct"], scripted: "a real server does not tell when a byte has reached it" }),
-  row("H1", "a server without v5 refuses a command with stdin after one request, and nothing was started", function*() {
-    const { client, cluster, target } = yield* Scripted.own({ era: "1.28" })
-    for (const supervise of ["preferred", "never", "required"] as const) {
-      const before = yield* cluster.requests.count({ resource: "pods/exec" })
-      const command = Exec.feed(Exec.on(target, { supervise })(["cat"]), Stream.make(new Uint8Array(10)))
-      const error = yield* failureOf(Effect.provideService(Exec.exitCode(command), KubeClient.KubeClient, client))
-      yield* same(error._tag === "KubeError" ? failureText(error) : error._tag, "HalfCloseUnsupported", "reason")
-      yield* check(error.message.includes("without stdin"), `the message says not what to do: ${error.message}`)
-      yield* same((yield* cluster.requests.count({ resource: "pods/exec" })) - before, 1, "requests")
-    }
-    yield* same(yield* cluster.pods.starts(), 0, "starts")
-  }, { paths: ["direct"], scripted: "this needs a server that is older than the one it would run on" }),
-  row("H1", "so does a real one", function*() {
+  row(
+    "H1",
+    "on a server without v5 a command with stdin runs over SPDY, after one request that started nothing",
+    function*() {
+      const { client, cluster, target } = yield* Scripted.own({ era: "1.28" })
+      for (const [i, supervise] of (["preferred", "never", "required"] as const).entries()) {
+        const before = yield* cluster.requests.count({ resource: "pods/exec" })
+        const command = Exec.feed(Exec.on(target, { supervise })(["wc", "-c"]), Stream.make(new Uint8Array(10)))
+        yield* Effect.provideService(
+          Effect.scoped(Effect.gen(function*() {
+            const handle = yield* command
+            yield* same([handle.transport, handle.protocol], ["spdy", "v4.channel.k8s.io"], "transport and protocol")
+            const v5 = { protocol: "websocket v5.channel.k8s.io", code: 403, body: "" }
+            yield* same(handle.attempts, i === 0 ? [v5] : [], "attempts told")
+            yield* same((yield* Stream.mkString(Stream.decodeText(handle.stdout))).trim(), "10", "stdout")
+            yield* same(yield* handle.exitCode, 0, "exit code")
+          })),
+          KubeClient.KubeClient,
+          client
+        )
+        const requests = (yield* cluster.requests.count({ resource: "pods/exec" })) - before
+        yield* same(requests, i === 0 ? 2 : 1, "requests, of which the first is remembered")
+      }
+      yield* same(yield* cluster.pods.starts(), 3, "starts")
+    },
+    { paths: ["direct"], scripted: "this needs a server that is older than the one it would run on" }
+  ),
+  row("H1", "so it does on a real one", function*() {
     const { dials, target } = yield* Lab
-    const file = Remote.makeFile()
-    const command = Exec.on(target())(["sh", "-c", `touch ${file}; cat`])
-    yield* same(yield* reasonOf(Exec.exitCode(Exec.feed(command, Stream.empty))), "HalfCloseUnsupported", "reason")
-    yield* same(dials(), 1, "connections dialled")
-    yield* same(yield* Exec.exitCode(Exec.on(target())(["test", "-e", file])), 1, "exit code of a test for the file")
+    const command = Exec.on(target())(["wc", "-c"])
+    const handle = yield* Exec.feed(command, Stream.make(new Uint8Array(10)))
+    yield* same([handle.transport, handle.attempts.length], ["spdy", 1], "transport, and attempts before it")
+    yield* same(dials(), 2, "connections dialled")
+    yield* same((yield* Stream.mkString(Stream.decodeText(handle.stdout))).trim(), "10", "stdout")
   }, {
     paths: ["tunnel"],
     inapplicable: (server) =>
       server._tag === "Cluster" && minorVersion(server) < 30 ? undefined : "the server can be told the end of stdin"
   }),
+  row("H1", "without v5 and without SPDY a command with stdin is refused, and nothing was started", function*() {
+    const { client, cluster, target } = yield* Scripted.own({ era: "1.28" })
+    for (const options of [{}, { bulk: true }] as const) {
+      const marker = Remote.makeMarker()
+      const noSpdy = ExecFault.refuseSpdy
+      const injected = yield* cluster.pods.inject(Scripted.withWord(marker), noSpdy, { times: Infinity })
+      const command = Exec.feed(Exec.on(target, options)(["cat", marker]), Stream.make(new Uint8Array(10)))
+      const error = yield* failureOf(Effect.provideService(Exec.exitCode(command), KubeClient.KubeClient, client))
+      yield* same(error._tag === "KubeError" ? failureText(error) : error._tag, "HalfCloseUnsupported", "reason")
+      for (const word of ["without stdin", "websocket v5.channel.k8s.io: HTTP 403", "spdy v5.channel.k8s.io, v4"]) {
+        yield* check(error.message.includes(word), `the message says not "${word}": ${error.message}`)
+      }
+      yield* same(yield* injected.hits, 2, "requests")
+    }
+    yield* same(yield* cluster.pods.starts(), 0, "starts")
+  }, { paths: ["direct"], scripted: "a real server speaks SPDY" }),
   row(
     "H1",
     "what needs no end of stdin works on a server without v5: outputs, secret variables, a terminal",

@@ -1,0 +1,71 @@
+/**
+ * Writing frames whole: one writer at a time, and none is cut short but by the end of the connection.
+ */
+import type { TransportError } from "@effect-k8s/core/TransportError"
+import * as Arr from "effect/Array"
+import * as Bytes from "effect/Bytes"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import { maxChunkBytes } from "../protocol/RemoteCommand.ts"
+
+/** What gives each write its turn. */
+export interface FrameWriter {
+  /**
+   * Runs a write when it is its turn. An interrupted one that has begun goes on in the background; one that waits for
+   * its turn is not made.
+   */
+  readonly exclusively: (write: Effect.Effect<void, TransportError>) => Effect.Effect<void, TransportError>
+  /** Runs the last write in the caller's fiber, unless one was cut short: it would pass for the rest of that frame. */
+  readonly lastly: (write: Effect.Effect<void, TransportError>) => Effect.Effect<void>
+}
+
+/** A writer whose writes end with the current scope. */
+export const make: Effect.Effect<FrameWriter, never, Scope.Scope> = Effect.map(Scope.Scope, (scope) => {
+  const lock = Semaphore.makeUnsafe(1)
+  // Only the end of the scope cuts a write short. What was written behind it would pass for the rest of its frame.
+  let broken = false
+  const settle = (exit: Exit.Exit<void, TransportError>): Effect.Effect<unknown> => {
+    if (Exit.isFailure(exit)) broken = true
+    return lock.release(1)
+  }
+  return {
+    // The write itself runs in the connection's scope: the caller may be interrupted while a frame is half way out, and
+    // the memory of the frame must stay until it is out. It starts at once, or the end of the scope could come first.
+    exclusively: (write) =>
+      Effect.uninterruptibleMask((restore) => {
+        let begun = false
+        const writing = Effect.onExit(
+          Effect.suspend(() => {
+            begun = true
+            return write
+          }),
+          settle
+        )
+        return restore(lock.take(1)).pipe(
+          Effect.andThen(Effect.forkIn(writing, scope, { startImmediately: true })),
+          // In a scope that has ended nothing begins, and so nothing would give the lock back.
+          Effect.tap(() => begun ? Effect.void : lock.release(1)),
+          Effect.flatMap((fiber) => restore(Fiber.join(fiber)))
+        )
+      }),
+    lastly: (write) => Effect.ignore(lock.withPermit(Effect.suspend(() => broken ? Effect.void : write)))
+  }
+})
+
+/** The chunks as payloads of at most 32 KiB: long ones cut, short ones that fit into one payload joined. */
+export const toPayloads = (chunks: Arr.NonEmptyReadonlyArray<Uint8Array>): ReadonlyArray<Uint8Array> => {
+  let size = 0
+  for (const chunk of chunks) size += chunk.length
+  if (size <= maxChunkBytes) return size === 0 ? [] : [chunks.length === 1 ? chunks[0] : Bytes.concat(chunks)]
+  return chunks.flatMap((chunk) =>
+    chunk.length === 0
+      ? []
+      : Arr.makeBy(
+        Math.ceil(chunk.length / maxChunkBytes),
+        (i) => chunk.subarray(i * maxChunkBytes, (i + 1) * maxChunkBytes)
+      )
+  )
+}
