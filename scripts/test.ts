@@ -61,6 +61,8 @@ const fromConformance = (report: unknown): Counts => {
   return { passed: count("passed"), failed: count("failed"), skipped: count("skipped") }
 }
 
+const inDeno = ["deno", "run", "--allow-all", "--no-prompt", "--node-modules-dir=manual"] as const
+
 const steps: ReadonlyArray<readonly [name: string, step: () => Promise<Counts>]> = [
   ["types", single("tsc", "-b")],
   ["lint", single("oxlint", "--type-aware")],
@@ -71,6 +73,22 @@ const steps: ReadonlyArray<readonly [name: string, step: () => Promise<Counts>]>
     counted(
       "vitest",
       (file) => ["vitest", "run", "--reporter=default", "--reporter=json", `--outputFile.json=${file}`],
+      fromVitest
+    )
+  ],
+  [
+    "contract on Deno",
+    counted(
+      "deno",
+      (file) => [
+        ...inDeno,
+        "node_modules/vitest/vitest.mjs",
+        "run",
+        "--project=deno",
+        "--reporter=default",
+        "--reporter=json",
+        `--outputFile.json=${file}`
+      ],
       fromVitest
     )
   ],

@@ -57,19 +57,45 @@ export const transport = Effect.fnUntraced(function*(
   const classifier = classify(endpoint)
   const connector = yield* Connector.make(endpoint)
   const send = yield* Http1Client.make(connector, classifier)
-  const options = fetchOptions(endpoint)
-  const byFetch = (more: HttpClientOptions) => FetchClient.make({ ...options, ...more }, classifier, send)
-  const http = yield* byFetch({})
+  const byFetch = (http2: boolean) =>
+    FetchClient.make({
+      client: { ...fetchOptions(endpoint), http2 },
+      classify: classifier,
+      instead: send,
+      explain: (error) => explain(endpoint, connector, classifier, error)
+    })
+  const http = yield* byFetch(true)
   const direct = endpoint.proxy === undefined && endpoint.dial === undefined &&
     endpoint.tls?.serverName === undefined && endpoint.tls?.insecureSkipVerify !== true && !FetchClient.mayUseProxy()
   const bySend = HttpClient.make(send)
   return Transport.of({
     http: direct ? http : bySend,
-    streaming: direct ? yield* byFetch({ http2: false }) : bySend,
+    streaming: direct ? yield* byFetch(false) : bySend,
     upgrade: (request) => upgrade(connector, classifier, request),
     classify: classifier
   })
 })
+
+/** A server that wants to know who asks says so right after the handshake. */
+const verdictMillis = 1000
+
+// `fetch` hears a server that demands a client certificate only now and then; a handshake of our own hears it always.
+const explain = (
+  { tls, url }: Endpoint,
+  connector: Connector.Connector,
+  classify: (cause: unknown) => TransportError,
+  error: TransportError
+): Effect.Effect<TransportError> => {
+  const clear = error.reason._tag !== "ConnectionLost" || url.protocol !== "https:"
+  if (clear || tls?.clientCertificate !== undefined) return Effect.succeed(error)
+  return Connector.acquire(connector).pipe(
+    Effect.flatMap((stream) => Effect.tryPromise({ try: () => stream.read(), catch: classify })),
+    Effect.scoped,
+    Effect.timeoutOption(verdictMillis),
+    Effect.as(error),
+    Effect.catch((verdict) => Effect.succeed(verdict.reason._tag === "TlsFailed" ? verdict : error))
+  )
+}
 
 const fetchOptions = ({ tls: { ca, clientCertificate } = {} }: Endpoint): HttpClientOptions => ({
   ...(ca === undefined ? {} : { caCerts: [ca] }),

@@ -32,6 +32,8 @@ const adapter = Layer.succeed(
   Adapter.of({
     dial,
     streamingHttpVersion: "1.1",
+    proxiedHttpVersion: "1.1",
+    unsupported: {},
     openSockets: Effect.sync(() => Fs.readdirSync("/proc/self/fd").filter(isSocket).length)
   })
 )

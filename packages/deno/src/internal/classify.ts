@@ -21,7 +21,8 @@ const chain = (cause: unknown): ReadonlyArray<Link> => {
 }
 
 /** What `fetch` says of requests that it makes to no server, because of the port; nothing was sent. */
-export const isBlocked = (cause: unknown): boolean => chain(cause).some(({ message }) => /ports? .*blocked/.test(message))
+export const isBlocked = (cause: unknown): boolean =>
+  chain(cause).some(({ message }) => /ports? .*blocked/.test(message))
 
 // rustls says so in one sentence; node:tls has the names of OpenSSL and Node.
 const isCertificate = ({ code, message }: Link): boolean =>
@@ -31,7 +32,9 @@ const isCertificate = ({ code, message }: Link): boolean =>
 
 const isTls = ({ code, message }: Link): boolean =>
   code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_") || code === "EPROTO" ||
-  /received (?:fatal alert|corrupt message|unexpected)|peer is incompatible|peer misbehaved|cannot decrypt/.test(message)
+  /received (?:fatal alert|corrupt message|unexpected)|peer is incompatible|peer misbehaved|cannot decrypt/.test(
+    message
+  )
 
 const isNotHttp = ({ message, name }: Link): boolean =>
   name === "NotHttpAnswer" || /invalid HTTP (?:version|header|status)|invalid .*parsed/.test(message)

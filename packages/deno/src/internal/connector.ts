@@ -12,22 +12,27 @@ import {
 } from "@effect-k8s/core/TransportError"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import { tlsReason, unreachable } from "./classify.ts"
-import { deno, type TcpConn } from "./deno.ts"
+import { deno } from "./deno.ts"
 import * as NodeTls from "./nodeTls.ts"
 import * as ProxyTunnel from "./proxyTunnel.ts"
 import * as RawStream from "./rawStream.ts"
 import * as SocketStream from "./socketStream.ts"
 
 /** Connects, for HTTP/1.1. A failure or an interruption leaves nothing open; what succeeds is the caller's to destroy. */
-export type Connector = Effect.Effect<RawStream.RawStream, TransportError>
+export type Connector = () => Effect.Effect<RawStream.RawStream, TransportError>
 
 /** How long client-go waits for a connection, and for a handshake. */
 const connectSeconds = 30
 const handshakeSeconds = 10
+
+/** Connects until the scope ends. */
+export const acquire = (connector: Connector): Effect.Effect<RawStream.RawStream, TransportError, Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.tap(restore(connector()), (stream) => Effect.addFinalizer(() => Effect.sync(stream.destroy)))
+  )
 
 const fail = (reason: TransportErrorReason): TransportError => new TransportError({ reason })
 
@@ -41,13 +46,6 @@ const within = <A>(
     duration: seconds * 1000,
     orElse: () => Effect.fail(failed(new Error(`it took more than ${seconds} s`)))
   })
-
-/** A stream, and the connection of TCP below it where there is nothing between. */
-interface Stage {
-  readonly stream: RawStream.RawStream
-  readonly tcp?: TcpConn | undefined
-  readonly secured?: boolean | undefined
-}
 
 /** The attempt to make one connection, and then that connection with all that it runs over. */
 class Attempt {
@@ -71,7 +69,7 @@ class Attempt {
   readonly destroy = (): void => {
     this.#over = true
     this.#all.delete(this)
-    for (const stream of this.#streams.splice(0).reverse()) stream.destroy()
+    for (const stream of this.#streams.splice(0).toReversed()) stream.destroy()
   }
 }
 
@@ -84,7 +82,7 @@ const promise = <A>(
 export const make = Effect.fnUntraced(function*(
   endpoint: Endpoint.Endpoint
 ): Effect.fn.Return<Connector, never, Scope.Scope> {
-  const { ca, clientCertificate, insecureSkipVerify, serverName } = endpoint.tls ?? {}
+  const { ca, insecureSkipVerify } = endpoint.tls ?? {}
   const address = Endpoint.address(endpoint)
   const secure = endpoint.url.protocol === "https:"
 
@@ -95,32 +93,50 @@ export const make = Effect.fnUntraced(function*(
     return Deferred.fail(closed, fail(new ConnectionLost({ address, cause: new Error("the transport is closed") })))
   })
 
-  const tcp = (attempt: Attempt, at: Endpoint.Address, failed: (cause: unknown) => TransportError) =>
+  type Opening = Effect.Effect<RawStream.RawStream, TransportError>
+
+  const tcp = (attempt: Attempt, at: Endpoint.Address, failed: (cause: unknown) => TransportError): Opening =>
     within(
-      promise(async (signal): Promise<Stage> => {
+      promise(async (signal) => {
         const conn = await deno.connect({ hostname: at.host, port: at.port, signal })
         const stream = attempt.opened(RawStream.fromConn(conn))
         conn.setNoDelay(true)
         conn.setKeepAlive(true)
-        return { stream, tcp: conn }
+        return stream
       }, failed),
       connectSeconds,
       failed
     )
 
-  const byDial = (dial: Endpoint.Dial, attempt: Attempt): Effect.Effect<Stage, TransportError> => {
-    const failed = (cause: unknown): TransportError => fail(unreachable(address, cause))
-    const stream = SocketStream.open(dial(address)).pipe(
-      Effect.map((stream) => ({ stream: attempt.opened(stream) })),
-      Effect.mapError((error) => failed(openCause(error)))
+  const overTls = (
+    attempt: Attempt,
+    stream: RawStream.RawStream,
+    options: NodeTls.Options,
+    failed: (cause: unknown) => TransportError
+  ): Opening =>
+    within(
+      promise(async () => attempt.opened(await NodeTls.connect(stream, options)), failed),
+      handshakeSeconds,
+      failed
     )
-    return within(stream, connectSeconds, failed)
-  }
+
+  const unreached = (cause: unknown): TransportError => fail(unreachable(address, cause))
+  const tlsFailed = (cause: unknown): TransportError => fail(tlsReason(address, cause))
+
+  const byDial = (dial: Endpoint.Dial, attempt: Attempt): Opening =>
+    within(
+      SocketStream.open(dial(address)).pipe(
+        Effect.map((stream) => attempt.opened(stream)),
+        Effect.mapError((error) => unreached(openCause(error)))
+      ),
+      connectSeconds,
+      unreached
+    )
 
   const byProxy = Effect.fnUntraced(function*(
     proxy: Endpoint.Proxy,
     attempt: Attempt
-  ): Effect.fn.Return<Stage, TransportError> {
+  ): Effect.fn.Return<RawStream.RawStream, TransportError> {
     const failed = (cause: unknown): TransportError => {
       const why = unreachable(address, cause)
       if (why._tag === "PermissionDenied") return fail(why)
@@ -130,85 +146,33 @@ export const make = Effect.fnUntraced(function*(
     const at = Endpoint.address(proxy)
     const bare = yield* tcp(attempt, at, failed)
     // As kubectl has it, the cluster's authority is the proxy's too. Who we are is not for the proxy.
-    const settings = { ca, insecureSkipVerify, host: at.host }
-    const stage = proxy.url.protocol === "https:" ? yield* overTls(bare, settings, attempt, failed) : bare
-    const stream = yield* promise(() => ProxyTunnel.open(stage.stream, proxy, address), failed)
-    return stream === stage.stream ? stage : { stream }
+    const stream = proxy.url.protocol === "https:"
+      ? yield* overTls(attempt, bare, { ca, insecureSkipVerify, host: at.host }, failed)
+      : bare
+    return yield* promise(() => ProxyTunnel.open(stream, proxy, address), failed)
   })
 
-  const tlsFailed = (cause: unknown): TransportError => fail(tlsReason(address, cause))
-
-  const direct = (attempt: Attempt): Effect.Effect<Stage, TransportError> => {
-    const failed = (cause: unknown): TransportError => fail(unreachable(address, cause))
-    if (!secure || clientCertificate === undefined || serverName !== undefined || insecureSkipVerify === true) {
-      return tcp(attempt, address, failed)
-    }
-    // The one way to present a certificate without node:tls. It connects and leaves the handshake for later.
-    return within(
-      promise(async () => {
-        const conn = await deno.connectTls({
-          hostname: address.host,
-          port: address.port,
-          ...trust(ca),
-          cert: clientCertificate.cert,
-          key: Redacted.value(clientCertificate.key)
-        })
-        const stream = attempt.opened(RawStream.fromConn(conn))
-        return { stream, handshake: () => conn.handshake() }
-      }, failed),
-      connectSeconds,
-      failed
-    ).pipe(
-      Effect.flatMap(({ handshake, stream }) =>
-        Effect.as(within(promise(handshake, tlsFailed), handshakeSeconds, tlsFailed), { stream, secured: true })
-      )
-    )
-  }
-
-  const connect = Effect.fnUntraced(function*(attempt: Attempt): Effect.fn.Return<Stage, TransportError> {
-    const stage = endpoint.dial !== undefined
+  const connect = Effect.fnUntraced(function*(
+    attempt: Attempt
+  ): Effect.fn.Return<RawStream.RawStream, TransportError> {
+    const stream = endpoint.dial !== undefined
       ? yield* byDial(endpoint.dial, attempt)
       : endpoint.proxy !== undefined
       ? yield* byProxy(endpoint.proxy, attempt)
-      : yield* direct(attempt)
-    return !secure || stage.secured === true
-      ? stage
-      : yield* overTls(stage, { ...endpoint.tls, host: address.host }, attempt, tlsFailed)
+      : yield* tcp(attempt, address, unreached)
+    return secure
+      ? yield* overTls(attempt, stream, { ...endpoint.tls, host: address.host }, tlsFailed)
+      : stream
   })
 
-  return Effect.suspend(() => {
-    const attempt = new Attempt(attempts)
-    return Effect.raceFirst(connect(attempt), Deferred.await(closed)).pipe(
-      Effect.map(({ stream }) => ({ ...stream, destroy: attempt.destroy })),
-      Effect.onError(() => Effect.sync(attempt.destroy))
-    )
-  })
-})
-
-/** TLS over a stage: by Deno itself where it can do what is asked for, else by `node:tls`. */
-const overTls = (
-  { stream, tcp }: Stage,
-  options: NodeTls.Options,
-  attempt: Attempt,
-  failed: (cause: unknown) => TransportError
-): Effect.Effect<Stage, TransportError> =>
-  within(
-    promise(async () => {
-      if (tcp === undefined || options.clientCertificate !== undefined || options.insecureSkipVerify === true) {
-        return { stream: attempt.opened(await NodeTls.connect(stream, options)) }
-      }
-      const conn = await deno.startTls(tcp, { ...trust(options.ca), hostname: options.serverName ?? options.host })
-      const secured = attempt.opened(RawStream.fromConn(conn))
-      await conn.handshake()
-      return { stream: secured }
-    }, failed),
-    handshakeSeconds,
-    failed
-  )
-
-const trust = (ca: string | undefined): { readonly caCerts?: Array<string>; readonly alpnProtocols: Array<string> } => ({
-  ...(ca === undefined ? {} : { caCerts: [ca] }),
-  alpnProtocols: ["http/1.1"]
+  return () =>
+    Effect.suspend(() => {
+      const attempt = new Attempt(attempts)
+      return Effect.raceFirst(connect(attempt), Deferred.await(closed)).pipe(
+        Effect.map((stream) => ({ ...stream, destroy: attempt.destroy })),
+        Effect.onError(() => Effect.sync(attempt.destroy))
+      )
+    })
 })
 
 // The error of a socket that did not open says so and no more; what it holds says why.

@@ -9,37 +9,22 @@ export interface Address {
   readonly port: number
 }
 
-/** A connection of TCP or TLS. Closing it makes its pending reads and writes fail. */
-export interface Conn {
+/** A connection of TCP. Closing it makes its pending reads and writes fail. */
+export interface TcpConn {
   /** Bytes read, or `null` at the peer's end. */
   readonly read: (into: Uint8Array) => Promise<number | null>
   /** Bytes written, maybe less than all. */
   readonly write: (bytes: Uint8Array) => Promise<number>
   readonly closeWrite: () => Promise<void>
   readonly close: () => void
-}
-
-/** A connection of TCP. */
-export interface TcpConn extends Conn {
   readonly setNoDelay: (noDelay: boolean) => void
   readonly setKeepAlive: (keepAlive: boolean) => void
-}
-
-/** A connection of TLS. Its handshake is done by the first read or write, unless asked for before. */
-export interface TlsConn extends Conn {
-  readonly handshake: () => Promise<unknown>
 }
 
 /** A certificate and its key, PEM text. */
 export interface KeyPair {
   readonly cert: string
   readonly key: string
-}
-
-/** What a server is verified by. */
-export interface TlsOptions {
-  readonly caCerts?: Array<string>
-  readonly alpnProtocols?: Array<string>
 }
 
 /** A pool of connections for `fetch`. */
@@ -58,9 +43,6 @@ export interface HttpClientOptions extends Partial<KeyPair> {
 /** The part of the global that is used. */
 export interface Namespace {
   readonly connect: (options: Address & { readonly signal?: AbortSignal }) => Promise<TcpConn>
-  readonly connectTls: (options: Address & TlsOptions & Partial<KeyPair>) => Promise<TlsConn>
-  /** Takes `conn` over. */
-  readonly startTls: (conn: TcpConn, options: TlsOptions & { readonly hostname: string }) => Promise<TlsConn>
   readonly createHttpClient: (options: HttpClientOptions) => HttpClient
   /** Getting one fails without permission. */
   readonly env: { readonly get: (name: string) => string | undefined }

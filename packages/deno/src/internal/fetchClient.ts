@@ -5,6 +5,7 @@ import type { TransportError } from "@effect-k8s/core/TransportError"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { isBlocked } from "./classify.ts"
 import { deno, type FetchInit, type HttpClientOptions } from "./deno.ts"
@@ -28,11 +29,19 @@ export const mayUseProxy = (): boolean => {
   }
 }
 
-/** Makes a client. The scope ends its requests and its connections. `instead` sends what `fetch` will not. */
+/** What `make` takes. */
+export interface Options {
+  readonly client: HttpClientOptions
+  readonly classify: (cause: unknown) => TransportError
+  /** Sends what `fetch` will not. */
+  readonly instead: Send
+  /** Tells more of a failure before the answer, where it can. */
+  readonly explain: (error: TransportError) => Effect.Effect<TransportError>
+}
+
+/** Makes a client. The scope ends its requests and its connections. */
 export const make = Effect.fnUntraced(function*(
-  options: HttpClientOptions,
-  classify: (cause: unknown) => TransportError,
-  instead: Send
+  { classify, client: options, explain, instead }: Options
 ): Effect.fn.Return<HttpClient.HttpClient, TransportError, Scope.Scope> {
   const client = yield* Effect.acquireRelease(
     Effect.try({
@@ -46,8 +55,10 @@ export const make = Effect.fnUntraced(function*(
     (controller) => Effect.sync(() => controller.abort(new Error("the transport is closed")))
   )
 
-  return HttpClient.make((request, url, signal) =>
-    Effect.gen(function*() {
+  return HttpClient.make((request, url, signal) => {
+    // `fetch` joins repeated headers with commas, which would make one group of two.
+    if (Object.values(request.headers).some((value) => value.includes("\n"))) return instead(request, url, signal)
+    return Effect.gen(function*() {
       const body = yield* bodyOf(request)
       const init: FetchInit & { readonly duplex?: "half" } = {
         client,
@@ -59,24 +70,20 @@ export const make = Effect.fnUntraced(function*(
           ? { body: body as Uint8Array<ArrayBuffer> }
           : { body: body.stream, duplex: "half" })
       }
-      const response = yield* Effect.tryPromise({
-        try: () => fetch(url, init),
-        catch: (cause) => failed(request, isBlocked(cause) ? cause : classify(cause))
-      })
-      return HttpClientResponse.fromWeb(request, response)
-    }).pipe(
-      Effect.catchIf((error) => isBlocked(error.reason.cause), () => instead(request, url, signal))
-    )
-  )
+      const answer = yield* Effect.result(
+        Effect.tryPromise({ try: () => fetch(url, init), catch: (cause) => ({ cause }) })
+      )
+      if (Result.isSuccess(answer)) return HttpClientResponse.fromWeb(request, answer.success)
+      const { cause } = answer.failure
+      if (isBlocked(cause)) return yield* instead(request, url, signal)
+      return yield* failed(request, yield* explain(classify(cause)))
+    })
+  })
 })
 
-// Appended one by one they go out as header lines of their own, as the transport's contract says. What `fetch` forbids
-// or writes by itself it leaves out.
+// `fetch` writes the length itself.
 const headersOf = (headers: Readonly<Record<string, string>>): Headers => {
-  const out = new Headers()
-  for (const [name, value] of Object.entries(headers)) {
-    if (name === "content-length") continue
-    for (const part of value.split("\n")) out.append(name, part)
-  }
+  const out = new Headers(headers)
+  out.delete("content-length")
   return out
 }

@@ -217,7 +217,9 @@ export class AnswerParser {
     this.#keepAlive = minor === "0" ? options.includes("keep-alive") : !options.includes("close")
     if (status === 101) this.#keepAlive = false
     const tunnelled = this.#method === "CONNECT" && status < 300
-    if (this.#method === "HEAD" || tunnelled || status === 101 || status === 204 || status === 304) return { _tag: "Done" }
+    if (this.#method === "HEAD" || tunnelled || status === 101 || status === 204 || status === 304) {
+      return { _tag: "Done" }
+    }
     const codings = values("transfer-encoding")
     if (codings.length > 0) {
       if (codings.join() !== "chunked") throw new NotHttpAnswer("the body has a coding that was not asked for")

@@ -58,7 +58,7 @@ class Pool {
   }
 
   close(): void {
-    for (const connection of [...this.#idle.keys()]) {
+    for (const connection of this.#idle.keys()) {
       this.#forget(connection)
       connection.stream.destroy()
     }
@@ -86,7 +86,7 @@ export const make = Effect.fnUntraced(function*(
   const connection = Effect.suspend(() => {
     const idle = pool.take()
     return idle === undefined
-      ? Effect.map(connector, (stream) => new Connection(stream))
+      ? Effect.map(connector(), (stream) => new Connection(stream))
       : Effect.succeed(idle)
   })
 

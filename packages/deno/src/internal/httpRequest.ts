@@ -45,9 +45,10 @@ export const bodyOf = (
       return Effect.tryPromise({
         // Sound: the platform's own constructor says what it does not take.
         try: async () => new Uint8Array(await new Response(raw as BodyInit).arrayBuffer()),
-        catch: (cause) => new HttpClientError.HttpClientError({
-          reason: new HttpClientError.EncodeError({ request, cause })
-        })
+        catch: (cause) =>
+          new HttpClientError.HttpClientError({
+            reason: new HttpClientError.EncodeError({ request, cause })
+          })
       })
     }
   }

@@ -1,13 +1,14 @@
 /**
- * TLS over any stream, by `node:tls` of Deno: for what `Deno.startTls` and `Deno.connectTls` cannot do, which is a client
- * certificate over a stream that is there already, a connection without verification, and TLS within TLS.
+ * TLS over any stream, by `node:tls` of Deno over a stream of ours.
  *
- * By itself `node:tls` of Deno 2.9 reads without end when nobody asks (256 MiB in two seconds) and loses the end of a
- * connection. Over a stream of our own it does neither: it gets ciphertext only while somebody waits for plaintext.
+ * `Deno.startTls` and `Deno.connectTls` are a little faster, but they know no server without verification, drop the client
+ * certificate over a connection that is there already, trust a private authority beside all others, and go on with a
+ * handshake that nobody wants any more. By itself `node:tls` of Deno 2.9 reads without end when nobody asks (256 MiB in
+ * two seconds) and loses the end of a connection. Over a stream of ours it does neither: it gets ciphertext only while
+ * somebody waits for plaintext.
  */
 import type * as Endpoint from "@effect-k8s/core/Endpoint"
 import * as Redacted from "effect/Redacted"
-import type * as Net from "node:net"
 import { Duplex } from "node:stream"
 import * as Tls from "node:tls"
 import type { RawStream } from "./rawStream.ts"
@@ -83,8 +84,6 @@ class Ciphertext extends Duplex {
   }
 }
 
-type Duplexlike = Duplex & Partial<Net.Socket>
-
 /**
  * Negotiates TLS with HTTP/1.1. The stream is destroyed when it fails, and with what is returned; destroying it ends a
  * negotiation.
@@ -96,8 +95,7 @@ export const connect = (stream: RawStream, options: Options): Promise<RawStream>
     // An address is no name: it cannot be asked for, and is verified by `host`.
     const name = options.serverName ?? (isAddress(options.host) ? undefined : options.host)
     const socket = Tls.connect({
-      // Sound: node:tls takes any Duplex for the stream below.
-      socket: duplex as Duplexlike as Net.Socket,
+      socket: duplex,
       host: options.host,
       ...(name === undefined ? {} : { servername: name }),
       rejectUnauthorized: options.insecureSkipVerify !== true,
@@ -121,7 +119,9 @@ const isAddress = (host: string): boolean => host.includes(":") || /^\d+(?:\.\d+
 
 /** The stream within TLS. */
 const plaintext = (socket: Tls.TLSSocket, below: Ciphertext): RawStream => {
-  let waiting: { readonly resolve: (bytes: Uint8Array | null) => void; readonly reject: (cause: Error) => void } | undefined
+  let waiting:
+    | { readonly resolve: (bytes: Uint8Array | null) => void; readonly reject: (cause: Error) => void }
+    | undefined
   let end: (() => void) | undefined
 
   const settle = (deliver: (to: NonNullable<typeof waiting>) => void): void => {
@@ -170,7 +170,8 @@ const plaintext = (socket: Tls.TLSSocket, below: Ciphertext): RawStream => {
         deliver()
         if (waiting !== undefined) below.demand = true
       }),
-    write: (bytes) => whenWritten((done) => socket.write(bytes, done)),
+    // Of a write of nothing node:tls never says that it is done.
+    write: (bytes) => bytes.length === 0 ? Promise.resolve() : whenWritten((done) => socket.write(bytes, done)),
     closeWrite: () => whenWritten((done) => socket.end(done)),
     destroy: () => {
       socket.destroy()

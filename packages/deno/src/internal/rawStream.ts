@@ -2,7 +2,7 @@
  * A byte stream both ways in terms of promises: what connections of Deno, Effect's sockets and TLS have in common, so
  * that each can run over the others.
  */
-import type { Conn } from "./deno.ts"
+import type { TcpConn } from "./deno.ts"
 
 /**
  * - `read`: the next bytes, which are the caller's, or `null` at the peer's end. One at a time; nothing is read before.
@@ -21,17 +21,13 @@ const readBytes = 64 * 1024
 /** Up to here a copy is cheaper than the memory that would stay behind it. */
 const copyBytes = 16 * 1024
 
-const isEnd = (cause: unknown): boolean => cause instanceof Error && cause.name === "UnexpectedEof"
-
 /** A connection of Deno. */
-export const fromConn = (conn: Conn): RawStream => {
+export const fromConn = (conn: TcpConn): RawStream => {
   let buffer = new Uint8Array(readBytes)
   return {
     read: async () => {
       while (true) {
-        // TLS calls a FIN without its own goodbye an error. It ends the bytes like any other; what that means is for the
-        // protocol above.
-        const length = await conn.read(buffer).catch((cause: unknown) => isEnd(cause) ? null : Promise.reject(cause))
+        const length = await conn.read(buffer)
         if (length === null) return null
         if (length === 0) continue
         if (length <= copyBytes) return buffer.slice(0, length)
@@ -48,7 +44,7 @@ export const fromConn = (conn: Conn): RawStream => {
       try {
         conn.close()
       } catch {
-        // It was closed, or TLS has taken it over.
+        // It was closed before.
       }
     }
   }

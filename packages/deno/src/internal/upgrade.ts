@@ -11,14 +11,14 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as ByteDuplex from "./byteDuplex.ts"
-import type { Connector } from "./connector.ts"
+import * as Connector from "./connector.ts"
 import * as Http1 from "./http1.ts"
 import { toHeaders } from "./httpRequest.ts"
 import { type RawStream, withUnread } from "./rawStream.ts"
 
 /** Sends the request. The scope destroys the connection; interruption before the answer does so too. */
 export const upgrade = Effect.fnUntraced(function*(
-  connector: Connector,
+  connector: Connector.Connector,
   classify: (cause: unknown) => TransportError,
   request: HttpClientRequest.HttpClientRequest
 ): Effect.fn.Return<Upgraded | Refused, TransportError, Scope.Scope> {
@@ -38,12 +38,7 @@ export const upgrade = Effect.fnUntraced(function*(
       }),
     catch: classify
   })
-  const stream = yield* Effect.uninterruptibleMask((restore) =>
-    Effect.tap(
-      restore(connector),
-      (stream) => Effect.addFinalizer(() => Effect.sync(stream.destroy))
-    )
-  )
+  const stream = yield* Connector.acquire(connector)
   // What the stream fails with when an interruption destroys it goes nowhere.
   const answer = yield* Effect.tryPromise({
     try: () => exchange(stream, head, request.method),
