@@ -54,9 +54,9 @@ interface Server {
   readonly kubeconfig: string
 }
 
-const testCluster = Effect.gen(function*() {
+const testCluster = Effect.fnUntraced(function*(tls: boolean) {
   const fs = yield* FileSystem.FileSystem
-  const cluster = yield* TestCluster.make({ pods: { images } })
+  const cluster = yield* TestCluster.make({ tls, pods: { images } })
   const kubeconfig = yield* fs.makeTempFileScoped({ prefix: "conformance-" })
   yield* fs.writeFileString(kubeconfig, cluster.kubeconfigText(), { mode: 0o600 })
   return {
@@ -76,7 +76,9 @@ const realCluster = Effect.fnUntraced(function*(file: string) {
 })
 
 const program = Effect.fnUntraced(function*(runtime: Runtime) {
-  const server = yield* values.kubeconfig === undefined ? testCluster : realCluster(values.kubeconfig)
+  const server = yield* values.kubeconfig === undefined
+    ? testCluster(runtime.testClusterTls)
+    : realCluster(values.kubeconfig)
   const what = server.server._tag === "Cluster" ? `Kubernetes ${server.server.version}` : "TestCluster"
   console.log(`conformance: ${what} at ${server.endpoint.url.origin}, ${runtime.name}`)
   const [command, ...before] = runtime.runs(client)

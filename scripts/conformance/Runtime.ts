@@ -14,6 +14,8 @@ export interface Runtime {
   readonly name: string
   readonly services: Layer.Layer<Runner.Services>
   readonly probe: LeakCheck.Probe
+  /** Whether a server of Node's TLS is sound on it: the test cluster runs in the same process, as scripted rows need. */
+  readonly testClusterTls: boolean
   /** How to run a script on it. */
   readonly runs: (script: string) => Argv
 }

@@ -10,5 +10,6 @@ export const runtime: Runtime = {
   name: `Node ${process.versions.node}`,
   services: NodeKube.layerServices,
   probe: LeakCheck.nodeProbe,
+  testClusterTls: true,
   runs: (script) => [process.execPath, script]
 }
