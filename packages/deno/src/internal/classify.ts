@@ -3,6 +3,7 @@
  */
 import * as Endpoint from "@effect-k8s/core/Endpoint"
 import * as TransportError from "@effect-k8s/core/TransportError"
+import * as Permission from "./permission.ts"
 
 interface Link {
   readonly name: string
@@ -42,13 +43,8 @@ const isNotHttp = ({ message, name }: Link): boolean =>
 const isUnreachable = ({ message }: Link): boolean => /tcp connect error|dns error/.test(message)
 
 const denied = (address: Endpoint.Address, cause: unknown): TransportError.TransportErrorReason | undefined => {
-  for (const { message, name } of chain(cause)) {
-    if (name !== "NotCapable") continue
-    const [, what] = /access to "?([^",]+)"?,/.exec(message) ?? []
-    const [, kind = "net"] = /--allow-([a-z]+)/.exec(message) ?? []
-    const flag = what === undefined ? `--allow-${kind}` : `--allow-${kind}=${what}`
-    return new TransportError.PermissionDenied({ address, flag, cause })
-  }
+  const flag = Permission.flagOf(cause)
+  return flag === undefined ? undefined : new TransportError.PermissionDenied({ address, flag, cause })
 }
 
 /** Why no connection was made. */
