@@ -2,13 +2,8 @@
  * The transports of Deno: `fetch` for requests, with HTTP/2 where the server speaks it, and connections of Deno with an
  * HTTP/1.1 of our own for upgrades and for what `fetch` cannot reach.
  *
- * No unstable flag is needed. What a program must be allowed:
- *
- * | flag                                   | for                                                          |
- * | -------------------------------------- | ------------------------------------------------------------ |
- * | `--allow-net=HOST:PORT`                | the API server, or its proxy; a dialler needs what it opens  |
- *
- * A permission that is missing is `PermissionDenied`, which names the flag.
+ * No unstable flag is needed. `--allow-net=HOST:PORT` of the API server, or of its proxy, is enough; a dialler needs what
+ * it opens. What is missing is `PermissionDenied`, which names the flag.
  */
 import type { Endpoint } from "@effect-k8s/core/Endpoint"
 import { Platform, Transport } from "@effect-k8s/core/Transport"
