@@ -22,8 +22,8 @@ export type Part =
   | { readonly _tag: "End"; readonly rest: Uint8Array }
 
 const eol = "\r\n"
-/** No server that speaks HTTP has longer heads: Go's limit is 1 MiB, undici's 16 KiB. */
-const headLimit = 256 * 1024
+/** API servers send less than 2 KiB; undici allows 16. */
+const headLimit = 64 * 1024
 
 // A request's own framing is written by `requestHead`.
 const framing = new Set(["host", "content-length", "transfer-encoding", "connection"])
