@@ -5,9 +5,9 @@
  * No unstable flag is needed. `--allow-net=HOST:PORT` of the API server, or of its proxy, is enough; a dialler needs what
  * it opens. What is missing is `PermissionDenied`, which names the flag.
  */
-import type { Endpoint } from "@effect-k8s/core/Endpoint"
+import { address, type Endpoint } from "@effect-k8s/core/Endpoint"
 import { Platform, Transport } from "@effect-k8s/core/Transport"
-import { TransportError, UnsupportedOption } from "@effect-k8s/core/TransportError"
+import { TlsFailed, TransportError, UnsupportedOption } from "@effect-k8s/core/TransportError"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
@@ -56,6 +56,7 @@ export const transport = Effect.fnUntraced(function*(
     FetchClient.make({
       client: { ...fetchOptions(endpoint), http2 },
       classify: classifier,
+      unusable: (cause) => new TransportError({ reason: new TlsFailed({ address: address(endpoint), cause }) }),
       instead: send,
       explain: (error) => explain(endpoint, connector, classifier, error)
     })

@@ -33,6 +33,8 @@ export const mayUseProxy = (): boolean => {
 export interface Options {
   readonly client: HttpClientOptions
   readonly classify: (cause: unknown) => TransportError
+  /** What certificates and keys that cannot be used mean. */
+  readonly unusable: (cause: unknown) => TransportError
   /** Sends what `fetch` will not. */
   readonly instead: Send
   /** Tells more of a failure before the answer, where it can. */
@@ -41,12 +43,12 @@ export interface Options {
 
 /** Makes a client. The scope ends its requests and its connections. */
 export const make = Effect.fnUntraced(function*(
-  { classify, client: options, explain, instead }: Options
+  { classify, client: options, explain, instead, unusable }: Options
 ): Effect.fn.Return<HttpClient.HttpClient, TransportError, Scope.Scope> {
   const client = yield* Effect.acquireRelease(
     Effect.try({
       try: () => deno.createHttpClient({ poolIdleTimeout: keepAliveMillis, ...options }),
-      catch: classify
+      catch: unusable
     }),
     (client) => Effect.sync(() => client.close())
   )
