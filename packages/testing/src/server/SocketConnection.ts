@@ -79,6 +79,7 @@ export const make = Effect.fnUntraced(function*(
     Effect.callback((resume) => {
       // Deno forgets the callback of a write that a close cuts short.
       const onClose = (): void => resume(Effect.fail(lost(new Error("the connection is closed"))))
+      if (socket.destroyed) return onClose()
       socket.once("close", onClose)
       register((cause) => {
         socket.off("close", onClose)
