@@ -6,9 +6,7 @@
 import * as Credentials from "@effect-k8s/core/Credentials"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as KubeConfig from "@effect-k8s/core/KubeConfig"
-import * as NodeKube from "@effect-k8s/node/NodeKube"
 import type * as Lab from "@effect-k8s/testing/conformance/Lab"
-import * as LeakCheck from "@effect-k8s/testing/conformance/LeakCheck"
 import { images } from "@effect-k8s/testing/conformance/Pods"
 import * as Runner from "@effect-k8s/testing/conformance/Runner"
 import { table } from "@effect-k8s/testing/conformance/Table"
@@ -16,11 +14,13 @@ import * as TestCluster from "@effect-k8s/testing/TestCluster"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as ChildProcess from "effect/process/ChildProcess"
+import { spawnSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { inDeno, type Runtime } from "./conformance/Runtime.ts"
 
-const client = fileURLToPath(new URL("conformance-client.ts", import.meta.url))
+const client = fileURLToPath(new URL("conformance/client.ts", import.meta.url))
 
 const { values } = parseArgs({
   options: {
@@ -54,9 +54,9 @@ interface Server {
   readonly kubeconfig: string
 }
 
-const testCluster = Effect.gen(function*() {
+const testCluster = Effect.fnUntraced(function*(tls: boolean) {
   const fs = yield* FileSystem.FileSystem
-  const cluster = yield* TestCluster.make({ pods: { images } })
+  const cluster = yield* TestCluster.make({ tls, pods: { images } })
   const kubeconfig = yield* fs.makeTempFileScoped({ prefix: "conformance-" })
   yield* fs.writeFileString(kubeconfig, cluster.kubeconfigText(), { mode: 0o600 })
   return {
@@ -75,32 +75,49 @@ const realCluster = Effect.fnUntraced(function*(file: string) {
   return { server: { _tag: "Cluster", version: gitVersion }, ...resolved, kubeconfig: file } satisfies Server
 })
 
-const program = Effect.gen(function*() {
-  const server = yield* values.kubeconfig === undefined ? testCluster : realCluster(values.kubeconfig)
+const program = Effect.fnUntraced(function*(runtime: Runtime) {
+  const server = yield* values.kubeconfig === undefined
+    ? testCluster(runtime.testClusterTls)
+    : realCluster(values.kubeconfig)
   const what = server.server._tag === "Cluster" ? `Kubernetes ${server.server.version}` : "TestCluster"
-  console.log(`conformance: ${what} at ${server.endpoint.url.origin}, Node ${process.versions.node}`)
+  console.log(`conformance: ${what} at ${server.endpoint.url.origin}, ${runtime.name}`)
+  const [command, ...before] = runtime.runs(client)
   const results = yield* Runner.run({
     rows: table.filter(matches),
     ...server,
     namespace: `conformance-${crypto.randomUUID().slice(0, 8)}`,
     client: (args) =>
-      ChildProcess.make(process.execPath, [client, ...args], {
+      ChildProcess.make(command, [...before, ...args], {
         env: { KUBECONFIG: server.kubeconfig },
         extendEnv: true,
         stderr: "inherit"
       }),
-    probe: LeakCheck.nodeProbe,
+    probe: runtime.probe,
     report
   })
   const count = (outcome: Runner.Result["outcome"]) => results.filter((result) => result.outcome === outcome).length
-  if (values.json !== undefined) writeFileSync(values.json, JSON.stringify({ server: what, results }, null, 2))
+  if (values.json !== undefined) {
+    writeFileSync(values.json, JSON.stringify({ server: what, runtime: runtime.name, results }, null, 2))
+  }
   console.log(`${count("passed")} passed, ${count("failed")} failed, ${count("skipped")} skipped`)
   if (count("failed") > 0 || results.length === 0) process.exitCode = 1
 })
 
-if (values.runtime !== "node") {
-  console.error(`there is no adapter for ${values.runtime} yet; use --runtime node`)
+const runtimes: Readonly<Record<string, () => Promise<{ readonly runtime: Runtime }>>> = {
+  node: () => import("./conformance/node.ts"),
+  deno: () => import("./conformance/deno.ts")
+}
+
+const isDeno = "Deno" in globalThis
+const load = runtimes[values.runtime]
+if (load === undefined) {
+  console.error(`there is no adapter for ${values.runtime}; use --runtime ${Object.keys(runtimes).join(" or ")}`)
   process.exitCode = 2
+} else if (values.runtime === "deno" && !isDeno) {
+  const [command, ...args] = inDeno(fileURLToPath(import.meta.url))
+  const { signal, status } = spawnSync(command, [...args, ...process.argv.slice(2)], { stdio: "inherit" })
+  process.exitCode = status ?? (signal === null ? 1 : 128)
 } else {
-  await Effect.runPromise(Effect.provide(Effect.scoped(program), NodeKube.layerServices))
+  const { runtime } = await load()
+  await Effect.runPromise(Effect.provide(Effect.scoped(program(runtime)), runtime.services))
 }

@@ -2,6 +2,7 @@
  * `pnpm test`: types, lint, format, type tests, unit, property, contract and conformance tests. The last line counts all
  * of them: `N passed, N failed, N skipped`.
  */
+import { inDeno } from "./conformance/Runtime.ts"
 import * as Steps from "./steps.ts"
 
 await Steps.runAll([
@@ -10,5 +11,6 @@ await Steps.runAll([
   Steps.single("format", "dprint", "check"),
   Steps.single("type tests", "tstyche"),
   Steps.vitest("unit, property, contract", "vitest"),
+  Steps.vitest("contract on Deno", ...inDeno("node_modules/vitest/vitest.mjs"), "--project=deno"),
   Steps.conformance("conformance", "node", "scripts/conformance.ts")
 ])

@@ -107,6 +107,18 @@ export class UnsupportedOption extends Data.TaggedError("UnsupportedOption")<{
   }
 }
 
+/** This process was started without a permission that the connection needs. Deno knows permissions. */
+export class PermissionDenied extends Data.TaggedError("PermissionDenied")<{
+  readonly address: Address
+  /** What grants it: `--allow-net=10.0.0.1:6443`. */
+  readonly flag: string
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    return `this process may not connect to ${at(this.address)}; run it with ${this.flag}`
+  }
+}
+
 /** Why a transport failed. */
 export type TransportErrorReason =
   | Unreachable
@@ -117,6 +129,7 @@ export type TransportErrorReason =
   | NotHttp
   | NoAnswer
   | UnsupportedOption
+  | PermissionDenied
 
 /**
  * A failure below HTTP. Adapters translate their runtime's errors into one of the reasons; nothing of the request, and

@@ -51,7 +51,13 @@ describe("fanOut", () => {
         assert(Result.isSuccess(result))
         assert.deepStrictEqual(result.success.map(({ bytesOut, end }) => [bytesOut, end]), [[6, "Completed"]])
       }
-      assert.deepStrictEqual(place.server.sessions.map(({ asked }) => asked.pod).toSorted(), ["p0", "p1", "p2", "p3", "p4"])
+      assert.deepStrictEqual(place.server.sessions.map(({ asked }) => asked.pod).toSorted(), [
+        "p0",
+        "p1",
+        "p2",
+        "p3",
+        "p4"
+      ])
       yield* nothingLeft(place)
     }))
 

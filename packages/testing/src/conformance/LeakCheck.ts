@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { check, type Unmet } from "./Row.ts"
 
 /** What is counted, by name. */
@@ -26,6 +27,33 @@ export const nodeProbe: Probe = Effect.sync(() => {
   const counts: Record<string, number> = {}
   for (const name of process.getActiveResourcesInfo()) {
     if (counted.has(name)) counts[name] = (counts[name] ?? 0) + 1
+  }
+  return counts
+})
+
+const kinds = /^(?:socket|pipe)(?=:)/
+
+/** What Linux says that this process has open, for a runtime that does not tell: sockets, pipes, child processes. */
+export const linuxProbe: Probe = Effect.sync(() => {
+  const counts: Record<string, number> = {}
+  const add = (name: string, count: number): void => {
+    counts[name] = (counts[name] ?? 0) + count
+  }
+  for (const descriptor of readdirSync("/proc/self/fd")) {
+    try {
+      const [kind] = kinds.exec(readlinkSync(`/proc/self/fd/${descriptor}`)) ?? []
+      if (kind !== undefined) add(`${kind}s`, 1)
+    } catch {
+      // The descriptor that the folder itself was read by.
+    }
+  }
+  for (const task of readdirSync("/proc/self/task")) {
+    try {
+      const children = readFileSync(`/proc/self/task/${task}/children`, "utf8").split(" ")
+      add("child processes", children.filter((child) => child !== "").length)
+    } catch {
+      // The thread has ended.
+    }
   }
   return counts
 })

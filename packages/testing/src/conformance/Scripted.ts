@@ -55,12 +55,15 @@ export interface Own {
   readonly target: Target.Target
 }
 
-/** Starts a cluster that ends with the scope. Commands in it need `client`. */
+/** Starts a cluster like the shared one, that ends with the scope. Commands in it need `client`. */
 export const own = Effect.fnUntraced(function*(
   options: LocalNode.Options = {}
 ): Effect.fn.Return<Own, KubeError, Lab | Platform | Scope.Scope> {
-  const { path, tunnel } = yield* Lab
-  const started = yield* TestCluster.make({ pods: { images: Pods.images, ...options } })
+  const { endpoint, path, tunnel } = yield* Lab
+  const started = yield* TestCluster.make({
+    tls: endpoint.url.protocol === "https:",
+    pods: { images: Pods.images, ...options }
+  })
   const client = yield* KubeClient.make({
     endpoint: path === "tunnel" ? { ...started.endpoint, dial: tunnel.dial } : started.endpoint,
     credentials: Credentials.make({ token: started.token })

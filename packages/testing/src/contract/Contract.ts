@@ -12,23 +12,15 @@
  * }
  * ```
  */
-import type { Platform } from "@effect-k8s/core/Transport"
+import { Platform } from "@effect-k8s/core/Transport"
+import type { TransportError } from "@effect-k8s/core/TransportError"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
-import { Adapter } from "./Adapter.ts"
+import { Adapter, type Unsupported } from "./Adapter.ts"
 import { type Listener, Peer } from "./Peer.ts"
-import {
-  type Channel,
-  check,
-  type Environment,
-  eventually,
-  failsWith,
-  type Need,
-  type Row,
-  type RowError,
-  Unmet
-} from "./Row.ts"
+import { check, type Environment, eventually, type Row, type RowError, Unmet } from "./Row.ts"
 import * as Dial from "./rows/dial.ts"
 import * as Duplex from "./rows/duplex.ts"
 import * as Load from "./rows/load.ts"
@@ -50,10 +42,14 @@ export const rows: ReadonlyArray<Row> = [
 
 const timeout = "60 seconds"
 
-/** Runs a row, and checks that it leaves nothing behind. */
+/**
+ * Runs a row, and checks that it leaves nothing behind. Where the adapter declares that it cannot do what the row needs,
+ * the row must fail with `UnsupportedOption`.
+ */
 export const run = Effect.fnUntraced(function*(row: Row): Effect.fn.Return<void, RowError, Environment> {
   const adapter = yield* Adapter
   const peer = yield* Peer
+  const program = isUnsupported(row, adapter.unsupported) ? saysUnsupported(row.run) : row.run
   const fibers = fiberCounter()
   const before = yield* adapter.openSockets
   // The listeners outlive the row, to see what it leaves.
@@ -65,7 +61,7 @@ export const run = Effect.fnUntraced(function*(row: Row): Effect.fn.Return<void,
       Effect.tap(Scope.provide(peer.listen(options), scope), (listener) => Effect.sync(() => listeners.push(listener)))
   })
 
-  yield* Effect.scoped(row.run).pipe(
+  yield* Effect.scoped(program).pipe(
     Effect.provideService(Peer, observed),
     Effect.provideService(Metric.FiberRuntimeMetrics, fibers.service),
     Effect.timeoutOrElse({
@@ -109,15 +105,35 @@ const fiberCounter = () => {
   }
 }
 
-/**
- * Runs a row on an adapter that cannot do what the row needs: it must fail with `UnsupportedOption`, and leave nothing
- * behind.
- */
-export const runUnsupported = (row: Row): Effect.Effect<void, RowError, Platform | Peer | Adapter> =>
-  run({ ...row, run: Effect.asVoid(failsWith(row.run, "UnsupportedOption")) })
-
-/** What an adapter cannot do on a channel. */
-export type Unsupported = Readonly<Partial<Record<Need, ReadonlyArray<Channel>>>>
+// The row fails as it may, and rows expect failures themselves: what counts is what the adapter has said.
+const saysUnsupported = Effect.fnUntraced(function*(program: Row["run"]): Effect.fn.Return<void, Unmet, Environment> {
+  const platform = yield* Platform
+  const said: Array<TransportError> = []
+  const listen = <A, R>(effect: Effect.Effect<A, TransportError, R>): Effect.Effect<A, TransportError, R> =>
+    Effect.tapError(effect, (error) => Effect.sync(() => said.push(error)))
+  const exit = yield* Effect.exit(Effect.provideService(
+    program,
+    Platform,
+    Platform.of({
+      transport: (endpoint) =>
+        listen(
+          Effect.map(platform.transport(endpoint), (transport) => ({
+            ...transport,
+            upgrade: (request) => listen(transport.upgrade(request)),
+            classify: (cause) => {
+              const error = transport.classify(cause)
+              said.push(error)
+              return error
+            }
+          }))
+        )
+    })
+  ))
+  yield* check(
+    Exit.isFailure(exit) && said.some(({ reason }) => reason._tag === "UnsupportedOption"),
+    `the adapter does not say UnsupportedOption, but ${said.map(({ reason }) => reason._tag).join(", ") || "nothing"}`
+  )
+})
 
 /** Whether a row needs something that an adapter cannot do. A row that is about all channels needs it on all. */
 export const isUnsupported = (row: Row, unsupported: Unsupported): boolean =>

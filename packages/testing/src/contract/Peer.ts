@@ -55,7 +55,7 @@ export interface ServerOptions {
   readonly host?: "127.0.0.1" | "::1" | undefined
 }
 
-/** An HTTP proxy. */
+/** A proxy of HTTP, by CONNECT. */
 export interface ProxyOptions {
   readonly _tag: "Proxy"
   readonly tls?: TlsOptions | undefined
@@ -65,13 +65,20 @@ export interface ProxyOptions {
   readonly fault?: "garbage" | "close" | "silence" | undefined
 }
 
+/** A proxy of SOCKS5 (RFC 1928). Its heads are the targets it was asked for, names as they came. */
+export interface SocksOptions {
+  readonly _tag: "Socks"
+  /** Who may use it; anybody unless told, and then nobody may say who he is. */
+  readonly user?: { readonly name: string; readonly password: string } | undefined
+}
+
 /** A TCP server that accepts, and says nothing. */
 export interface SilentOptions {
   readonly _tag: "Silent"
 }
 
 /** What to listen with. */
-export type ListenOptions = ServerOptions | ProxyOptions | SilentOptions
+export type ListenOptions = ServerOptions | ProxyOptions | SocksOptions | SilentOptions
 
 /** What a listener has seen. */
 export interface Stats {

@@ -42,7 +42,7 @@ export interface Row {
 }
 
 /** Options of an endpoint, by the names that adapters declare unsupported. */
-export type Need = "clientCertificate" | "serverName" | "insecureSkipVerify" | "proxy" | "dial"
+export type Need = "clientCertificate" | "serverName" | "insecureSkipVerify" | "proxy" | "socks5" | "dial"
 
 /** What a row has besides its program. */
 export interface Options {

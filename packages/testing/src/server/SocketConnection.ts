@@ -77,7 +77,15 @@ export const make = Effect.fnUntraced(function*(
     register: (done: (cause?: Error | null) => void) => void
   ): Effect.Effect<void, TransportError> =>
     Effect.callback((resume) => {
-      register((cause) => resume(cause === null || cause === undefined ? Effect.void : Effect.fail(lost(cause))))
+      // Deno forgets the callback of a write that a close cuts short.
+      const onClose = (): void => resume(Effect.fail(lost(new Error("the connection is closed"))))
+      if (socket.destroyed) return onClose()
+      socket.once("close", onClose)
+      register((cause) => {
+        socket.off("close", onClose)
+        resume(cause === null || cause === undefined ? Effect.void : Effect.fail(lost(cause)))
+      })
+      return Effect.sync(() => socket.off("close", onClose))
     })
 
   return {

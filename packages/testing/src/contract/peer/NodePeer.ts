@@ -10,6 +10,7 @@ import { clientUser, type Identity, type KeyForm, Peer, type ServerName, type Tl
 import * as ConnectProxy from "./ConnectProxy.ts"
 import * as Server from "./Server.ts"
 import * as Sockets from "./Sockets.ts"
+import * as SocksProxy from "./SocksProxy.ts"
 
 const subjects: Readonly<Record<ServerName, ReadonlyArray<string>>> = {
   "cluster.test": ["cluster.test", "localhost", "127.0.0.1", "::1"],
@@ -63,6 +64,8 @@ export const make: Effect.Effect<Peer["Service"]> = Effect.gen(function*() {
           return yield* Server.make(options.host ?? "127.0.0.1", tlsOptions(options.tls, true))
         case "Proxy":
           return yield* ConnectProxy.make(options, tlsOptions(options.tls, false))
+        case "Socks":
+          return yield* SocksProxy.make(options)
         case "Silent": {
           const sockets = yield* Sockets.listen("127.0.0.1", undefined, (socket) => socket.resume())
           return sockets.listener()

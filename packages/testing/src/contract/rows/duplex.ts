@@ -195,6 +195,26 @@ export const rows: ReadonlyArray<Row> = over.flatMap((tls) => {
     ),
 
     row(
+      "neither end nor fail while the peer is silent, and are let go of at once",
+      Effect.fnUntraced(function*(server) {
+        const scope = yield* Scope.make()
+        const connection = yield* Scope.provide(upgraded(server.endpoint, "source?bytes=10&then=hold"), scope)
+        for (let left = 10; left > 0;) {
+          const chunks = yield* Pull.catchDone(
+            connection.pull,
+            () => Effect.fail(new Unmet({ message: "the bytes ended" }))
+          )
+          for (const chunk of chunks) left -= chunk.length
+        }
+        const waiting = yield* Effect.forkChild(Effect.exit(connection.pull))
+        const early = yield* Effect.timeoutOption(Fiber.join(waiting), "300 millis")
+        yield* check(Option.isNone(early), `the silence gave ${String(Option.getOrUndefined(early))}`)
+        yield* Scope.close(scope, Exit.void)
+        yield* gone(server)
+      })
+    ),
+
+    row(
       "fail a suspended write when the peer goes away",
       Effect.fnUntraced(function*({ endpoint }) {
         // The peer never reads, and leaves when it has written.

@@ -2,13 +2,16 @@
  * Rows about proxies: every channel goes through the one that the endpoint names, and the proxy learns no secret.
  */
 import type { Endpoint, Proxy } from "@effect-k8s/core/Endpoint"
+import * as ProxyRules from "@effect-k8s/core/Proxy"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import { Adapter } from "../Adapter.ts"
 import { ask, connect, get, see, seenThrough, serve, type Server, urlOf } from "../exchange.ts"
 import { clientUser, type Listener, Peer, type ProxyOptions } from "../Peer.ts"
-import { type Channel, check, eventually, failsWith, group, type Row, same, withTls } from "../Row.ts"
+import { type Channel, channels, check, eventually, failsWith, group, type Row, same, withTls } from "../Row.ts"
 
 const { each, one } = group("proxies")
 
@@ -31,6 +34,23 @@ const through = Effect.fnUntraced(function*(
 })
 
 const secretly = HttpClientRequest.setHeaders({ authorization: "Bearer secret", cookie: "session=secret" })
+const socksUrl = ({ address: { host, port } }: Listener): URL => new URL(`socks5://${host}:${port}`)
+
+/** Sets a variable of this process until the scope ends. */
+const environmentVariable = (name: string, value: string): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.asVoid(Effect.acquireRelease(
+    Effect.sync(() => {
+      const before = process.env[name]
+      process.env[name] = value
+      return before
+    }),
+    (before) =>
+      Effect.sync(() => {
+        if (before === undefined) delete process.env[name]
+        else process.env[name] = before
+      })
+  ))
+
 const names = (headers: ReadonlyArray<readonly [string, string]>) => headers.map(([name]) => name)
 
 const user = { name: "ünal", password: "p:ss w@rd" }
@@ -248,12 +268,13 @@ export const rows: ReadonlyArray<Row> = [
   ),
 
   one(
-    "use the version of HTTP that the server behind them offers",
+    "carry requests of HTTP/2 where the adapter can, and upgrades of HTTP/1.1",
     Effect.gen(function*() {
       const { endpoint } = yield* through(yield* serve({ tls: {} }))
       const http = yield* seenThrough(endpoint, "http")
       const upgrade = yield* seenThrough(endpoint, "upgrade")
-      yield* same([http.httpVersion, upgrade.httpVersion], ["2.0", "1.1"], "versions")
+      const { proxiedHttpVersion } = yield* Adapter
+      yield* same([http.httpVersion, upgrade.httpVersion], [proxiedHttpVersion, "1.1"], "versions")
     }),
     needs
   ),
@@ -305,16 +326,108 @@ export const rows: ReadonlyArray<Row> = [
     needs
   ),
 
+  ...over.flatMap((tls) => [
+    ...each(
+      `of SOCKS5 carry requests to ${target(tls)}, whose name only they must know`,
+      Effect.fnUntraced(
+        function*(channel) {
+          const server = yield* serve({ tls })
+          for (const host of ["127.0.0.1", "localhost"]) {
+            const socks = yield* (yield* Peer).listen({ _tag: "Socks" })
+            const url = new URL(server.endpoint.url)
+            url.hostname = host
+            const seen = yield* seenThrough({ ...server.endpoint, url, proxy: { url: socksUrl(socks) } }, channel)
+            yield* same(seen.method, "GET", "method")
+            const { heads } = yield* socks.stats
+            yield* same(heads, [`${host}:${port(server)}`], "targets")
+          }
+        }
+      ),
+      { needs: ["socks5"] }
+    ),
+    ...each(
+      `of SOCKS5 are told who asks for ${target(tls)}`,
+      Effect.fnUntraced(function*(channel) {
+        const server = yield* serve({ tls })
+        const socks = yield* (yield* Peer).listen({ _tag: "Socks", user })
+        const proxy = { url: socksUrl(socks), ...credentials }
+        const seen = yield* seenThrough({ ...server.endpoint, proxy }, channel)
+        yield* same(seen.method, "GET", "method")
+      }),
+      { needs: ["socks5"] }
+    )
+  ]),
+
+  ...each(
+    "of SOCKS5 fail with ProxyRefused and the cause where they want other credentials, or cannot reach the server",
+    Effect.fnUntraced(
+      function*(channel) {
+        const server = yield* serve()
+        const strict = yield* (yield* Peer).listen({ _tag: "Socks", user })
+        for (const given of [{}, { username: user.name, password: Redacted.make("wrong") }]) {
+          const proxy = { url: socksUrl(strict), ...given }
+          const reason = yield* failsWith(seenThrough({ ...server.endpoint, proxy }, channel), "ProxyRefused")
+          yield* same([reason.status, reason.proxy], [undefined, proxy.url.host], "status and proxy")
+          yield* check(/password/.test(reason.message), `the message is: ${reason.message}`)
+        }
+        const open = yield* (yield* Peer).listen({ _tag: "Socks" })
+        const dead = { url: new URL("http://127.0.0.1:1"), proxy: { url: socksUrl(open) } }
+        const reason = yield* failsWith(seenThrough(dead, channel), "ProxyRefused")
+        yield* check(reason.cause !== undefined, "there is no cause")
+      }
+    ),
+    { needs: ["socks5"] }
+  ),
+
   one(
-    "of the kind SOCKS5 are refused by name",
+    "of SOCKS5 carry mutual TLS",
     Effect.gen(function*() {
-      const { endpoint } = yield* serve()
-      const reason = yield* failsWith(
-        Effect.scoped(connect({ ...endpoint, proxy: { url: new URL("socks5://127.0.0.1:1080") } })),
-        "UnsupportedOption"
+      const server = yield* serve({ tls: { demandClient: true } })
+      const socks = yield* (yield* Peer).listen({ _tag: "Socks" })
+      const { cert, key } = (yield* Peer).certificates.clients["EC PKCS#8"]
+      const endpoint = withTls(
+        { ...server.endpoint, proxy: { url: socksUrl(socks) } },
+        { clientCertificate: { cert, key: Redacted.make(key) } }
       )
-      yield* check(/socks5/i.test(reason.option), `the option is called ${reason.option}`)
-    })
+      for (const channel of channels) {
+        yield* same((yield* seenThrough(endpoint, channel)).user, clientUser, "user")
+      }
+    }),
+    { needs: ["socks5"] }
+  ),
+
+  ...each(
+    "that NO_PROXY takes out are not asked, and others are",
+    Effect.fnUntraced(function*(channel) {
+      const server = yield* serve({ tls: {} })
+      const { proxy } = yield* through(server)
+      // Go never takes a loopback address to a proxy; a name shows what the rules do.
+      const environment = { httpsProxy: urlOf(proxy, "http").href, noProxy: ".other.test,kubernetes.test:443" }
+      const choose = (url: string) => Effect.orDie(Effect.fromResult(ProxyRules.choose(new URL(url), environment)))
+      yield* same(yield* choose("https://api.other.test"), undefined, "the proxy of a host that is taken out")
+      const chosen = yield* choose("https://kubernetes.test:6443")
+      yield* same(chosen?.url.href, urlOf(proxy, "http").href, "the proxy of another port")
+      yield* seenThrough({ ...server.endpoint, proxy: yield* choose("https://api.other.test") }, channel)
+      yield* same((yield* proxy.stats).heads.length, 0, "requests to the proxy")
+      yield* seenThrough({ ...server.endpoint, proxy: chosen }, channel)
+      yield* same((yield* proxy.stats).heads.length, 1, "requests to the proxy")
+    }),
+    needs
+  ),
+
+  ...each(
+    "of the process's environment are not asked when the endpoint names none",
+    Effect.fnUntraced(
+      function*(channel) {
+        const { proxy } = yield* through(yield* serve())
+        const address = urlOf(proxy, "http").href
+        for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"]) {
+          yield* environmentVariable(name, address)
+        }
+        for (const tls of over) yield* seenThrough((yield* serve({ tls })).endpoint, channel)
+        yield* same((yield* proxy.stats).accepted, 0, "connections to the proxy")
+      }
+    )
   ),
 
   one(

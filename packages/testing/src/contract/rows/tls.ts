@@ -201,6 +201,24 @@ export const rows: ReadonlyArray<Row> = [
   ),
 
   one(
+    "making a transport fails with TlsFailed where its certificate or its key is none",
+    Effect.gen(function*() {
+      const { endpoint, listener } = yield* serve({ tls: { demandClient: true } })
+      const { cert, key } = (yield* Peer).certificates.clients["EC PKCS#8"]
+      for (const pair of [{ cert: "none", key }, { cert, key: "none" }]) {
+        const clientCertificate = { cert: pair.cert, key: Redacted.make(pair.key) }
+        const reason = yield* failsWith(
+          Effect.scoped(connect(withTls(endpoint, { clientCertificate }))),
+          "TlsFailed"
+        )
+        yield* same(reason.address, listener.address, "address")
+        yield* check(!reason.message.includes(key.split("\n")[1] ?? key), "the message holds the key")
+      }
+    }),
+    { needs: ["clientCertificate"] }
+  ),
+
+  one(
     "making a transport connects to nothing",
     Effect.gen(function*() {
       const { endpoint, listener } = yield* serve({ tls: {} })

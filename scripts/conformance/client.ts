@@ -3,7 +3,6 @@
  */
 import * as Exec from "@effect-k8s/channels/Exec"
 import * as Target from "@effect-k8s/channels/Target"
-import * as NodeKube from "@effect-k8s/node/NodeKube"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 
@@ -14,4 +13,8 @@ const program = Stream.runForEach(
   (chunk) => Effect.sync(() => process.stdout.write(chunk))
 )
 
-await Effect.runPromise(Effect.provide(program, NodeKube.layer))
+const { layer } = await ("Deno" in globalThis
+  ? import("@effect-k8s/deno/DenoKube")
+  : import("@effect-k8s/node/NodeKube"))
+
+await Effect.runPromise(Effect.provide(program, layer))

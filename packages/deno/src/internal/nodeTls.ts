@@ -1,0 +1,181 @@
+/**
+ * TLS over any stream, by `node:tls` of Deno over a stream of ours.
+ *
+ * `Deno.startTls` and `Deno.connectTls` are a little faster, but they know no server without verification, drop the client
+ * certificate over a connection that is there already, trust a private authority beside all others, and go on with a
+ * handshake that nobody wants any more. By itself `node:tls` of Deno 2.9 reads without end when nobody asks (256 MiB in
+ * two seconds) and loses the end of a connection. Over a stream of ours it does neither: it gets ciphertext only while
+ * somebody waits for plaintext.
+ */
+import type * as Endpoint from "@effect-k8s/core/Endpoint"
+import * as Redacted from "effect/Redacted"
+import { Duplex } from "node:stream"
+import * as Tls from "node:tls"
+import type { RawStream } from "./rawStream.ts"
+
+/** What a connection over TLS is to be. */
+export interface Options extends Pick<Endpoint.Tls, "ca" | "clientCertificate" | "serverName" | "insecureSkipVerify"> {
+  /** The host to verify, unless `serverName` says otherwise. */
+  readonly host: string
+}
+
+type Done = (error?: Error | null) => void
+
+const toError = (cause: unknown): Error => cause instanceof Error ? cause : new Error(String(cause))
+
+/** The stream below TLS. */
+class Ciphertext extends Duplex {
+  readonly #stream: RawStream
+  #wanted = false
+  #reading = false
+  #demand = true
+  /** Why writing failed. TLS is not told: it would give up what has arrived already. */
+  writeError: Error | undefined
+
+  constructor(stream: RawStream) {
+    super({ allowHalfOpen: true })
+    this.#stream = stream
+  }
+
+  /** Whether somebody waits for plaintext, or for the handshake. */
+  set demand(demand: boolean) {
+    this.#demand = demand
+    this.#feed()
+  }
+
+  override _read(): void {
+    this.#wanted = true
+    this.#feed()
+  }
+
+  #feed(): void {
+    if (!this.#wanted || !this.#demand || this.#reading || this.destroyed) return
+    this.#wanted = false
+    this.#reading = true
+    this.#stream.read().then(
+      (bytes) => {
+        this.#reading = false
+        this.push(bytes)
+        this.#feed()
+      },
+      (cause) => this.destroy(toError(cause))
+    )
+  }
+
+  override _write(chunk: Uint8Array, _encoding: string, done: Done): void {
+    this.#attempt(() => this.#stream.write(chunk), done)
+  }
+
+  override _final(done: Done): void {
+    this.#attempt(() => this.#stream.closeWrite(), done)
+  }
+
+  override _destroy(error: Error | null, done: Done): void {
+    this.#stream.destroy()
+    done(error)
+  }
+
+  #attempt(write: () => Promise<void>, done: Done): void {
+    if (this.writeError !== undefined) return done()
+    write().then(() => done(), (cause) => {
+      this.writeError = toError(cause)
+      done()
+    })
+  }
+}
+
+/**
+ * Negotiates TLS with HTTP/1.1. The stream is destroyed when it fails, and with what is returned; destroying it ends a
+ * negotiation.
+ */
+export const connect = (stream: RawStream, options: Options): Promise<RawStream> =>
+  new Promise((resolve, reject) => {
+    const below = new Ciphertext(stream)
+    const duplex: Duplex = below
+    // An address is no name: it cannot be asked for, and is verified by `host`.
+    const name = options.serverName ?? (isAddress(options.host) ? undefined : options.host)
+    const socket = Tls.connect({
+      socket: duplex,
+      host: options.host,
+      ...(name === undefined ? {} : { servername: name }),
+      rejectUnauthorized: options.insecureSkipVerify !== true,
+      ALPNProtocols: ["http/1.1"],
+      ...(options.ca === undefined ? {} : { ca: options.ca }),
+      ...(options.clientCertificate === undefined ? {} : {
+        cert: options.clientCertificate.cert,
+        key: Redacted.value(options.clientCertificate.key)
+      })
+    })
+    socket.on("error", (cause) => {
+      socket.destroy()
+      below.destroy()
+      reject(cause)
+    })
+    socket.on("close", () => reject(new Error("the connection was closed")))
+    socket.on("secureConnect", () => resolve(plaintext(socket, below)))
+  })
+
+const isAddress = (host: string): boolean => host.includes(":") || /^\d+(?:\.\d+){3}$/.test(host)
+
+/** The stream within TLS. */
+const plaintext = (socket: Tls.TLSSocket, below: Ciphertext): RawStream => {
+  let waiting:
+    | { readonly resolve: (bytes: Uint8Array | null) => void; readonly reject: (cause: Error) => void }
+    | undefined
+  let end: (() => void) | undefined
+
+  const settle = (deliver: (to: NonNullable<typeof waiting>) => void): void => {
+    if (waiting === undefined) return
+    const to = waiting
+    waiting = undefined
+    below.demand = false
+    deliver(to)
+  }
+  // What was read goes first, even after an error, then the end.
+  const deliver = (): void => {
+    if (waiting === undefined) return
+    const bytes = socket.read() as Uint8Array | null
+    if (bytes !== null) settle(({ resolve }) => resolve(bytes))
+    else end?.()
+  }
+  const finish = (result: (to: NonNullable<typeof waiting>) => void): void => {
+    end ??= () => settle(result)
+    deliver()
+  }
+
+  below.demand = false
+  socket.on("readable", deliver)
+  socket.on("end", () => finish(({ resolve }) => resolve(null)))
+  socket.on("error", (cause) => finish(({ reject }) => reject(cause)))
+  socket.on("close", () => finish(({ reject }) => reject(new Error("the connection is closed"))))
+
+  const whenWritten = (register: (done: Done) => void): Promise<void> =>
+    new Promise((resolve, reject) => {
+      if (socket.destroyed) return reject(below.writeError ?? new Error("the connection is closed"))
+      // A write that waits when the stream is destroyed is not told of it everywhere.
+      const onClose = (): void => reject(below.writeError ?? new Error("the connection is closed"))
+      socket.once("close", onClose)
+      register((error) => {
+        socket.off("close", onClose)
+        const cause = error ?? below.writeError
+        if (cause === undefined || cause === null) resolve()
+        else reject(cause)
+      })
+    })
+
+  return {
+    read: () =>
+      new Promise((resolve, reject) => {
+        waiting = { resolve, reject }
+        deliver()
+        if (waiting !== undefined) below.demand = true
+      }),
+    // Of a write of nothing node:tls never says that it is done.
+    write: (bytes) => bytes.length === 0 ? Promise.resolve() : whenWritten((done) => socket.write(bytes, done)),
+    closeWrite: () => whenWritten((done) => socket.end(done)),
+    destroy: () => {
+      socket.destroy()
+      below.destroy()
+    }
+  }
+}

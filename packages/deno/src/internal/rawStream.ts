@@ -1,0 +1,65 @@
+/**
+ * A byte stream both ways in terms of promises: what connections of Deno, Effect's sockets and TLS have in common, so
+ * that each can run over the others.
+ */
+import type { TcpConn } from "./deno.ts"
+
+/**
+ * - `read`: the next bytes, which are the caller's, or `null` at the peer's end. One at a time; nothing is read before.
+ * - `write`: resolves when the memory may be used again. One at a time.
+ * - `closeWrite`: no more will be written; reading goes on.
+ * - `destroy`: at once. Reads and writes that are pending fail.
+ */
+export interface RawStream {
+  readonly read: () => Promise<Uint8Array | null>
+  readonly write: (bytes: Uint8Array) => Promise<void>
+  readonly closeWrite: () => Promise<void>
+  readonly destroy: () => void
+}
+
+const readBytes = 64 * 1024
+/** Up to here a copy is cheaper than the memory that would stay behind it. */
+const copyBytes = 16 * 1024
+
+/** A connection of Deno. */
+export const fromConn = (conn: TcpConn): RawStream => {
+  let buffer = new Uint8Array(readBytes)
+  return {
+    read: async () => {
+      while (true) {
+        const length = await conn.read(buffer)
+        if (length === null) return null
+        if (length === 0) continue
+        if (length <= copyBytes) return buffer.slice(0, length)
+        const bytes = buffer.subarray(0, length)
+        buffer = new Uint8Array(readBytes)
+        return bytes
+      }
+    },
+    write: async (bytes) => {
+      for (let from = 0; from < bytes.length;) from += await conn.write(from === 0 ? bytes : bytes.subarray(from))
+    },
+    closeWrite: () => conn.closeWrite(),
+    destroy: () => {
+      try {
+        conn.close()
+      } catch {
+        // It was closed before.
+      }
+    }
+  }
+}
+
+/** A stream of which some bytes have been read already. */
+export const withUnread = (stream: RawStream, unread: Uint8Array): RawStream => {
+  let first: Uint8Array | undefined = unread.length === 0 ? undefined : unread
+  return {
+    ...stream,
+    read: () => {
+      if (first === undefined) return stream.read()
+      const bytes = first
+      first = undefined
+      return Promise.resolve(bytes)
+    }
+  }
+}
