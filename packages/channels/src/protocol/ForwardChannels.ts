@@ -89,7 +89,7 @@ export const make = (port: number, nextMask: () => number): ForwardProtocol => {
 
   const failed = (): Event => {
     isOver = true
-    return { _tag: "Failed", pair: 0, text, accepted }
+    return { _tag: "Failed", pair: 0, text, accepted, lingers: false }
   }
 
   const onMessage = (message: Message): ReadonlyArray<Event> => {
@@ -104,7 +104,7 @@ export const make = (port: number, nextMask: () => number): ForwardProtocol => {
         const isFirst = text === ""
         if (text.length < maxTextLength) text += words.decode(message.bytes, { stream: !message.last })
         if (text === "") return []
-        return message.last ? [failed()] : isFirst ? [{ _tag: "Failing", pair: 0 }] : []
+        return message.last ? [failed()] : isFirst ? [{ _tag: "Ending", pair: 0 }] : []
       }
       case "Violation":
         return [message]
@@ -168,7 +168,7 @@ export const make = (port: number, nextMask: () => number): ForwardProtocol => {
     // There is no word for it; closing would end the other way too.
     end: () => undefined,
     release: close,
-    fail: () => isOver || text === "" ? undefined : failed(),
+    settle: () => isOver || text === "" ? undefined : failed(),
     consumed: () => {},
     ping: () => frame(Opcode.Ping, nothing),
     // An empty message: servers pass over it.

@@ -16,7 +16,7 @@ export type Frames = ReadonlyArray<Uint8Array>
 
 /** As `ForwardProtocol`, in frames. */
 export interface ForwardPairs
-  extends Pick<ForwardProtocol, "receive" | "replies" | "sendable" | "consumed" | "fail" | "ping">
+  extends Pick<ForwardProtocol, "receive" | "replies" | "sendable" | "consumed" | "settle" | "ping">
 {
   readonly open: (port: number) => { readonly pair: number; readonly frames: Frames }
   /** Writes the header of a data frame that is to be sent, into `target`, and counts it. Gives the offset after it. */
@@ -36,6 +36,10 @@ interface Pair {
   /** What the server has said of a failure so far. */
   text: string
   readonly decoder: TextDecoder
+  /** How each stream has ended, at the server's end. */
+  dataEnd: "fin" | "reset" | undefined
+  errorEnd: "fin" | "reset" | undefined
+  isEnding: boolean
   isOver: boolean
 }
 
@@ -49,31 +53,40 @@ export const make = (): ForwardPairs => {
   const byStream = new Map<number, Pair>()
   let nextRequest = 0
 
-  const failed = (pair: Pair): Event => {
+  /** What the server has said by now is all. */
+  const settled = (pair: Pair): Event => {
     pair.isOver = true
     const text = pair.text + pair.decoder.decode()
-    return { _tag: "Failed", pair: pair.id, text, accepted: pair.replies === 2 }
+    return text === "" && pair.dataEnd === "fin"
+      ? { _tag: "Ended", pair: pair.id }
+      : { _tag: "Failed", pair: pair.id, text, accepted: pair.replies === 2, lingers: pair.dataEnd !== "reset" }
   }
 
-  /** The end of one of the streams, which may be that of the connection. */
-  const onEnd = (pair: Pair, stream: number, isReset: boolean): Event | undefined => {
+  const ending = (pair: Pair): Event | undefined => {
+    if (pair.isEnding) return undefined
+    pair.isEnding = true
+    return { _tag: "Ending", pair: pair.id }
+  }
+
+  /**
+   * The end of one of the streams. What the server says of a failure may come behind the end of the data; so the end of
+   * the error stream tells, unless it came without a word, as it does when all is well.
+   */
+  const onEnd = (pair: Pair, stream: number, how: "fin" | "reset"): Event | undefined => {
+    if (stream === pair.data) pair.dataEnd ??= how
+    else pair.errorEnd ??= how
     if (pair.isOver) return undefined
-    if (pair.text !== "") return failed(pair)
-    if (stream === pair.data && !isReset) {
-      pair.isOver = true
-      return { _tag: "Ended", pair: pair.id }
-    }
-    // Servers end the error stream without a word when all is well, and reset both when they refuse the headers.
-    return isReset && (stream === pair.data || pair.replies < 2) ? failed(pair) : undefined
+    const isTold = pair.errorEnd !== undefined &&
+      (pair.text !== "" || pair.dataEnd !== undefined || (pair.errorEnd === "reset" && pair.replies < 2))
+    return isTold ? settled(pair) : pair.dataEnd !== undefined ? ending(pair) : undefined
   }
 
   const onData = (pair: Pair, stream: number, bytes: Uint8Array): Event | undefined => {
     if (stream === pair.data && !pair.isOver) return { _tag: "Data", pair: pair.id, bytes }
     streams.consumed(stream, bytes.length)
-    if (pair.isOver || pair.text.length >= maxTextLength) return undefined
-    const isFirst = pair.text === ""
-    pair.text += pair.decoder.decode(bytes, { stream: true })
-    return isFirst ? { _tag: "Failing", pair: pair.id } : undefined
+    if (pair.isOver || stream === pair.data) return undefined
+    if (pair.text.length < maxTextLength) pair.text += pair.decoder.decode(bytes, { stream: true })
+    return ending(pair)
   }
 
   const onEvent = (event: SpdyStreams.Event): Event | undefined => {
@@ -94,9 +107,9 @@ export const make = (): ForwardPairs => {
       case "Data":
         return onData(pair, event.stream, event.bytes)
       case "Ended":
-        return onEnd(pair, event.stream, false)
+        return onEnd(pair, event.stream, "fin")
       case "Reset":
-        return onEnd(pair, event.stream, true)
+        return onEnd(pair, event.stream, "reset")
       default:
         return undefined
     }
@@ -122,6 +135,9 @@ export const make = (): ForwardPairs => {
         replies: 0,
         text: "",
         decoder: new TextDecoder(),
+        dataEnd: undefined,
+        errorEnd: undefined,
+        isEnding: false,
         isOver: false
       }
       pairs.set(id, pair)
@@ -146,9 +162,9 @@ export const make = (): ForwardPairs => {
       byStream.delete(pair.data)
       return frames(streams.reset(pair.data, Reset.Cancel), streams.reset(pair.error, Reset.Cancel))
     },
-    fail: (id) => {
+    settle: (id) => {
       const pair = pairs.get(id)
-      return pair === undefined || pair.isOver || pair.text === "" ? undefined : failed(pair)
+      return pair === undefined || pair.isOver || !pair.isEnding ? undefined : settled(pair)
     },
     consumed: (id, bytes) => {
       const pair = pairs.get(id)
@@ -191,7 +207,7 @@ export const makeProtocol = (): ForwardProtocol => {
     },
     end: (pair) => join(pairs.end(pair)),
     release: (pair) => join(pairs.release(pair)),
-    fail: pairs.fail,
+    settle: pairs.settle,
     consumed: pairs.consumed,
     ping: pairs.ping,
     keepAlive: pairs.ping,

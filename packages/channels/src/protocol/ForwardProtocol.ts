@@ -14,10 +14,19 @@ export type Event =
   | { readonly _tag: "Data"; readonly pair: number; readonly bytes: Uint8Array }
   /** The pod has closed the connection, and the server with it: nothing is sent or received any more. */
   | { readonly _tag: "Ended"; readonly pair: number }
-  /** The server has begun to say why the connection fails. `Failed` follows, unless it forgets the end of its words. */
-  | { readonly _tag: "Failing"; readonly pair: number }
-  /** The connection has failed, in the server's words; none where it was reset without a word. */
-  | { readonly _tag: "Failed"; readonly pair: number; readonly text: string; readonly accepted: boolean }
+  /** The server has begun to end the connection. `Ended` or `Failed` follows, unless it forgets. */
+  | { readonly _tag: "Ending"; readonly pair: number }
+  /**
+   * The connection has failed, in the server's words; none where it was reset without a word. `lingers`: the server has
+   * not reset it, and may wait for ever for somebody to read what was sent.
+   */
+  | {
+    readonly _tag: "Failed"
+    readonly pair: number
+    readonly text: string
+    readonly accepted: boolean
+    readonly lingers: boolean
+  }
   | { readonly _tag: "Pong" }
   /** More may be sent than before. */
   | { readonly _tag: "Window" }
@@ -46,8 +55,8 @@ export interface ForwardProtocol {
   readonly end: (pair: number) => Uint8Array | undefined
   /** Forgets a connection: what ends it at once and both ways, if it has not. */
   readonly release: (pair: number) => Uint8Array | undefined
-  /** Takes what the server has said of a failure for all of it. */
-  readonly fail: (pair: number) => Event | undefined
+  /** Takes what the server has said of the end of a connection for all of it. */
+  readonly settle: (pair: number) => Event | undefined
   /** The owner has taken so many bytes of a connection. */
   readonly consumed: (pair: number, bytes: number) => void
   /** Asks for a pong. */

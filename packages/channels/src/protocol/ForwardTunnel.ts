@@ -86,7 +86,7 @@ export const make = (nextMask: () => number): ForwardProtocol => {
     },
     end: (pair) => messages(pairs.end(pair)),
     release: (pair) => messages(pairs.release(pair)),
-    fail: pairs.fail,
+    settle: pairs.settle,
     consumed: pairs.consumed,
     ping: () => message(pairs.ping()),
     keepAlive: () => message(pairs.ping()),

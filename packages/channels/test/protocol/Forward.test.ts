@@ -68,6 +68,7 @@ describe("connections over SPDY", () => {
     const answer = concat(server.send(0, "data", utf8("200")), server.end(0, "data"), server.end(0, "error"))
     assert.deepStrictEqual(seen(client.receive(answer)), [
       { _tag: "Data", pair: 0, bytes: toHex(utf8("200")) },
+      { _tag: "Ending", pair: 0 },
       { _tag: "Ended", pair: 0 }
     ])
     assert.strictEqual(client.sendable(0), 0)
@@ -79,19 +80,28 @@ describe("connections over SPDY", () => {
   })
 
   // Each way in which servers end a connection that has failed.
-  const endings: ReadonlyArray<readonly [name: string, end: (server: ReturnType<typeof makeServer>) => Uint8Array]> = [
-    ["resets of both", (server) => concat(server.reset(0, "data"), server.reset(0, "error"))],
-    ["the ends of both", (server) => concat(server.end(0, "data"), server.end(0, "error"))],
-    ["the end of the error stream alone", (server) => server.end(0, "error")]
+  type Server = ReturnType<typeof makeServer>
+  const say = (server: Server): Uint8Array => server.send(0, "error", utf8(refused))
+  const endings: ReadonlyArray<readonly [name: string, end: (server: Server) => Uint8Array, lingers: boolean]> = [
+    ["resets of both", (server) => concat(say(server), server.reset(0, "data"), server.reset(0, "error")), false],
+    ["the ends of both", (server) => concat(say(server), server.end(0, "data"), server.end(0, "error")), true],
+    ["the end of the error stream alone", (server) => concat(say(server), server.end(0, "error")), true],
+    // As containerd does.
+    ["the end of the data first", (server) => concat(server.end(0, "data"), say(server), server.end(0, "error")), true],
+    [
+      "the reset of the data first",
+      (server) => concat(server.reset(0, "data"), say(server), server.reset(0, "error")),
+      false
+    ]
   ]
-  for (const [name, end] of endings) {
+  for (const [name, end, lingers] of endings) {
     it(`fail alone, with the server's text, by ${name}`, () => {
       const { client, server } = opened(2)
       client.receive(concat(server.reply(0), server.reply(1)))
-      const events = client.receive(concat(server.send(0, "error", utf8(refused)), end(server)))
+      const events = client.receive(end(server))
       assert.deepStrictEqual(seen(events), [
-        { _tag: "Failing", pair: 0 },
-        { _tag: "Failed", pair: 0, text: refused, accepted: true }
+        { _tag: "Ending", pair: 0 },
+        { _tag: "Failed", pair: 0, text: refused, accepted: true, lingers }
       ])
       assert.deepStrictEqual(seen(client.receive(server.send(1, "data", utf8("alive")))), [
         { _tag: "Data", pair: 1, bytes: toHex(utf8("alive")) }
@@ -104,23 +114,34 @@ describe("connections over SPDY", () => {
   it("fail with what was said so far when the server forgets to end its words", () => {
     const { client, server } = opened()
     client.receive(server.send(0, "error", utf8("timed out waiting for streams")))
-    assert.deepStrictEqual(client.fail(0), {
+    assert.deepStrictEqual(client.settle(0), {
       _tag: "Failed",
       pair: 0,
       text: "timed out waiting for streams",
-      accepted: false
+      accepted: false,
+      lingers: true
     })
-    assert.isUndefined(client.fail(0))
+    assert.isUndefined(client.settle(0))
+  })
+
+  it("end in order when the server forgets to end its words, and has said none", () => {
+    const { client, server } = opened()
+    client.receive(concat(server.reply(0), server.end(0, "data")))
+    assert.deepStrictEqual(client.settle(0), { _tag: "Ended", pair: 0 })
+    const other = opened()
+    other.client.receive(other.server.reply(0))
+    assert.isUndefined(other.client.settle(0))
   })
 
   it("fail without a word when they are reset, before they are accepted or after", () => {
     const { client, server } = opened(2)
     client.receive(server.reply(1))
     assert.deepStrictEqual(seen(client.receive(server.reset(0, "error"))), [
-      { _tag: "Failed", pair: 0, text: "", accepted: false }
+      { _tag: "Failed", pair: 0, text: "", accepted: false, lingers: true }
     ])
-    assert.deepStrictEqual(seen(client.receive(server.reset(1, "data"))), [
-      { _tag: "Failed", pair: 1, text: "", accepted: true }
+    assert.deepStrictEqual(seen(client.receive(concat(server.reset(1, "data"), server.reset(1, "error")))), [
+      { _tag: "Ending", pair: 1 },
+      { _tag: "Failed", pair: 1, text: "", accepted: true, lingers: false }
     ])
   })
 
@@ -188,10 +209,11 @@ describe("what a server sends means the same", () => {
       "Accepted",
       "Data",
       "Accepted",
-      "Failing",
+      "Ending",
       "Data",
-      "Failed",
       "Pong",
+      "Failed",
+      "Ending",
       "Ended",
       "Data",
       "Closed"
@@ -310,7 +332,7 @@ describe("a connection over WebSocket alone", () => {
   })
 
   it("takes its port from the first two bytes of each channel, split or merged with data, in any fragments and cuts", () => {
-    const expected = ["Accepted", "Data", "Failing", "Failed", "Closed"]
+    const expected = ["Accepted", "Data", "Ending", "Failed", "Closed"]
     for (let seed = 0; seed < 100; seed++) {
       const draw = random(seed)
       // Each payload in one or several messages, each message in one or several fragments.
@@ -339,12 +361,12 @@ describe("a connection over WebSocket alone", () => {
         const client = ForwardChannels.make(8080, noMask)
         const tags = seen(pieces.flatMap((piece) => client.receive(piece)))
         assert.deepStrictEqual(
-          tags.filter(({ _tag }) => _tag !== "Failing").map(({ _tag }) => _tag),
-          expected.filter((tag) => tag !== "Failing"),
+          tags.filter(({ _tag }) => _tag !== "Ending").map(({ _tag }) => _tag),
+          expected.filter((tag) => tag !== "Ending"),
           `seed ${seed}`
         )
         assert.deepInclude(tags, { _tag: "Data", pair: 0, bytes: toHex(utf8("data that is long enough")) })
-        assert.deepInclude(tags, { _tag: "Failed", pair: 0, text: "gone", accepted: true })
+        assert.deepInclude(tags, { _tag: "Failed", pair: 0, text: "gone", accepted: true, lingers: false })
       }
     }
   })
@@ -354,7 +376,7 @@ describe("a connection over WebSocket alone", () => {
     const events = client.receive(concat(begin, message(1, utf8(refused)), message(0, utf8("late"))))
     assert.deepStrictEqual(seen(events), [
       { _tag: "Accepted", pair: 0 },
-      { _tag: "Failed", pair: 0, text: refused, accepted: true }
+      { _tag: "Failed", pair: 0, text: refused, accepted: true, lingers: false }
     ])
   })
 
