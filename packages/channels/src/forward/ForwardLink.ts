@@ -14,7 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as ChannelError from "../ChannelError.ts"
 import type { Carrier } from "../connection/connectForward.ts"
@@ -381,9 +381,9 @@ export const make = Effect.fnUntraced(function*(
           // The other way has ended too, for the server; this lets it forget the stream.
           return sendLater(() => protocol.end(entry.pair))
         case "Failed":
-          // Of servers that do not reset it (containerd 1.6), what was sent and never read stops one of five workers, and
-          // with it each later stream of that worker: they go elsewhere.
-          if (event.lingers && entry.hasSent) isRetired = true
+          // With containerd 1.6, what was sent and never read stops one of the server's five workers, and every later
+          // stream of that worker with it: new connections go elsewhere.
+          if (entry.hasSent) isRetired = true
           finish(entry, fail(entry.port, reasonOf(entry, event.text, event.accepted)))
           return undefined
         case "Ending":

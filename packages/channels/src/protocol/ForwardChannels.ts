@@ -89,7 +89,7 @@ export const make = (port: number, nextMask: () => number): ForwardProtocol => {
 
   const failed = (): Event => {
     isOver = true
-    return { _tag: "Failed", pair: 0, text, accepted, lingers: false }
+    return { _tag: "Failed", pair: 0, text, accepted }
   }
 
   const onMessage = (message: Message): ReadonlyArray<Event> => {

@@ -59,7 +59,7 @@ export const make = (): ForwardPairs => {
     const text = pair.text + pair.decoder.decode()
     return text === "" && pair.dataEnd === "fin"
       ? { _tag: "Ended", pair: pair.id }
-      : { _tag: "Failed", pair: pair.id, text, accepted: pair.replies === 2, lingers: pair.dataEnd !== "reset" }
+      : { _tag: "Failed", pair: pair.id, text, accepted: pair.replies === 2 }
   }
 
   const ending = (pair: Pair): Event | undefined => {

@@ -16,17 +16,8 @@ export type Event =
   | { readonly _tag: "Ended"; readonly pair: number }
   /** The server has begun to end the connection. `Ended` or `Failed` follows, unless it forgets. */
   | { readonly _tag: "Ending"; readonly pair: number }
-  /**
-   * The connection has failed, in the server's words; none where it was reset without a word. `lingers`: the server has
-   * not reset it, and may wait for ever for somebody to read what was sent.
-   */
-  | {
-    readonly _tag: "Failed"
-    readonly pair: number
-    readonly text: string
-    readonly accepted: boolean
-    readonly lingers: boolean
-  }
+  /** The connection has failed, in the server's words; none where it was reset without a word. */
+  | { readonly _tag: "Failed"; readonly pair: number; readonly text: string; readonly accepted: boolean }
   | { readonly _tag: "Pong" }
   /** More may be sent than before. */
   | { readonly _tag: "Window" }

@@ -82,26 +82,25 @@ describe("connections over SPDY", () => {
   // Each way in which servers end a connection that has failed.
   type Server = ReturnType<typeof makeServer>
   const say = (server: Server): Uint8Array => server.send(0, "error", utf8(refused))
-  const endings: ReadonlyArray<readonly [name: string, end: (server: Server) => Uint8Array, lingers: boolean]> = [
-    ["resets of both", (server) => concat(say(server), server.reset(0, "data"), server.reset(0, "error")), false],
-    ["the ends of both", (server) => concat(say(server), server.end(0, "data"), server.end(0, "error")), true],
-    ["the end of the error stream alone", (server) => concat(say(server), server.end(0, "error")), true],
+  const endings: ReadonlyArray<readonly [name: string, end: (server: Server) => Uint8Array]> = [
+    ["resets of both", (server) => concat(say(server), server.reset(0, "data"), server.reset(0, "error"))],
+    ["the ends of both", (server) => concat(say(server), server.end(0, "data"), server.end(0, "error"))],
+    ["the end of the error stream alone", (server) => concat(say(server), server.end(0, "error"))],
     // As containerd does.
-    ["the end of the data first", (server) => concat(server.end(0, "data"), say(server), server.end(0, "error")), true],
+    ["the end of the data first", (server) => concat(server.end(0, "data"), say(server), server.end(0, "error"))],
     [
       "the reset of the data first",
-      (server) => concat(server.reset(0, "data"), say(server), server.reset(0, "error")),
-      false
+      (server) => concat(server.reset(0, "data"), say(server), server.reset(0, "error"))
     ]
   ]
-  for (const [name, end, lingers] of endings) {
+  for (const [name, end] of endings) {
     it(`fail alone, with the server's text, by ${name}`, () => {
       const { client, server } = opened(2)
       client.receive(concat(server.reply(0), server.reply(1)))
       const events = client.receive(end(server))
       assert.deepStrictEqual(seen(events), [
         { _tag: "Ending", pair: 0 },
-        { _tag: "Failed", pair: 0, text: refused, accepted: true, lingers }
+        { _tag: "Failed", pair: 0, text: refused, accepted: true }
       ])
       assert.deepStrictEqual(seen(client.receive(server.send(1, "data", utf8("alive")))), [
         { _tag: "Data", pair: 1, bytes: toHex(utf8("alive")) }
@@ -118,8 +117,7 @@ describe("connections over SPDY", () => {
       _tag: "Failed",
       pair: 0,
       text: "timed out waiting for streams",
-      accepted: false,
-      lingers: true
+      accepted: false
     })
     assert.isUndefined(client.settle(0))
   })
@@ -137,11 +135,11 @@ describe("connections over SPDY", () => {
     const { client, server } = opened(2)
     client.receive(server.reply(1))
     assert.deepStrictEqual(seen(client.receive(server.reset(0, "error"))), [
-      { _tag: "Failed", pair: 0, text: "", accepted: false, lingers: true }
+      { _tag: "Failed", pair: 0, text: "", accepted: false }
     ])
     assert.deepStrictEqual(seen(client.receive(concat(server.reset(1, "data"), server.reset(1, "error")))), [
       { _tag: "Ending", pair: 1 },
-      { _tag: "Failed", pair: 1, text: "", accepted: true, lingers: false }
+      { _tag: "Failed", pair: 1, text: "", accepted: true }
     ])
   })
 
@@ -366,7 +364,7 @@ describe("a connection over WebSocket alone", () => {
           `seed ${seed}`
         )
         assert.deepInclude(tags, { _tag: "Data", pair: 0, bytes: toHex(utf8("data that is long enough")) })
-        assert.deepInclude(tags, { _tag: "Failed", pair: 0, text: "gone", accepted: true, lingers: false })
+        assert.deepInclude(tags, { _tag: "Failed", pair: 0, text: "gone", accepted: true })
       }
     }
   })
@@ -376,7 +374,7 @@ describe("a connection over WebSocket alone", () => {
     const events = client.receive(concat(begin, message(1, utf8(refused)), message(0, utf8("late"))))
     assert.deepStrictEqual(seen(events), [
       { _tag: "Accepted", pair: 0 },
-      { _tag: "Failed", pair: 0, text: refused, accepted: true, lingers: false }
+      { _tag: "Failed", pair: 0, text: refused, accepted: true }
     ])
   })
 
