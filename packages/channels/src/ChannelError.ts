@@ -28,9 +28,13 @@ export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{
   /** The close code of the protocol, if it said goodbye without an outcome. */
   readonly closeCode?: number | undefined
   readonly cause?: unknown
+  /** What was lost: a command unless told. */
+  readonly of?: "command" | "forwarded port" | undefined
 }> {
   override get message(): string {
-    return `the connection was lost after ${this.bytesReceived} bytes of output; whether the command has ended, and how, is not known`
+    return this.of === "forwarded port"
+      ? `the connection was lost after ${this.bytesReceived} bytes were received; how much the pod has received is not known`
+      : `the connection was lost after ${this.bytesReceived} bytes of output; whether the command has ended, and how, is not known`
   }
 }
 
@@ -149,6 +153,54 @@ export class InputFailed extends Data.TaggedError("InputFailed")<{
   }
 }
 
+/** Nothing takes connections at the port of the pod, or not from where the server connects: its own loopback. */
+export class PortRefused extends Data.TaggedError("PortRefused")<{
+  readonly port: number
+  /** What the server said. */
+  readonly description: string
+}> {
+  override get message(): string {
+    return `nothing in the pod takes connections at port ${this.port} (${
+      this.description || "the server reset the connection"
+    }); check that the program listens, and on all addresses or the loopback`
+  }
+}
+
+/** The pod, or the server on its behalf, has broken off the connection. */
+export class PortReset extends Data.TaggedError("PortReset")<{
+  readonly port: number
+  readonly bytesReceived: number
+  /** What the server said; empty where it reset the connection without a word. */
+  readonly description: string
+}> {
+  override get message(): string {
+    return `the connection to port ${this.port} was broken off after ${this.bytesReceived} bytes were received (${
+      this.description || "without a reason"
+    })`
+  }
+}
+
+/** The pod has ended, or another has taken its name. */
+export class PodGone extends Data.TaggedError("PodGone")<{
+  readonly port: number
+  /** What the server said. */
+  readonly description: string
+}> {
+  override get message(): string {
+    return `the pod is gone (${this.description}); connect again when another has taken its place`
+  }
+}
+
+/** A forwarded connection that nobody reads is full, and others that share its socket wait. */
+export class UnreadConnection extends Data.TaggedError("UnreadConnection")<{
+  readonly port: number
+  readonly bufferedBytes: number
+}> {
+  override get message(): string {
+    return `nobody reads the connection to port ${this.port}, its buffer is full (${this.bufferedBytes} bytes), and other connections wait behind it; read it, or close it`
+  }
+}
+
 /** Why a channel failed. */
 export type ChannelErrorReason =
   | ConnectionLost
@@ -164,6 +216,10 @@ export type ChannelErrorReason =
   | StdinNotPiped
   | StdinUnconsumed
   | InputFailed
+  | PortRefused
+  | PortReset
+  | PodGone
+  | UnreadConnection
 
 /** A channel that failed after it had opened. */
 export class ChannelError extends Data.TaggedError("ChannelError")<{

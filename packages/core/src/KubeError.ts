@@ -244,6 +244,23 @@ export class SupervisorUnavailable extends Data.TaggedError("SupervisorUnavailab
   }
 }
 
+/** There is no pod that connections could be forwarded to: none is selected, or none runs. */
+export class PodUnavailable extends Data.TaggedError("PodUnavailable")<{ readonly description: string }> {
+  override get message(): string {
+    return `${this.description}; connections are forwarded to running pods alone`
+  }
+}
+
+/** No such port can be forwarded: it has no such name, belongs to no service, or is not TCP. */
+export class PortUnavailable extends Data.TaggedError("PortUnavailable")<{
+  readonly port: string
+  readonly description: string
+}> {
+  override get message(): string {
+    return this.description
+  }
+}
+
 /** Why a request failed. */
 export type KubeErrorReason =
   | NotFound
@@ -266,6 +283,8 @@ export type KubeErrorReason =
   | UpgradeRefused
   | HalfCloseUnsupported
   | SupervisorUnavailable
+  | PodUnavailable
+  | PortUnavailable
 
 /** A failed request, or a channel that did not come to be. */
 export class KubeError extends Data.TaggedError("KubeError")<{

@@ -8,6 +8,7 @@
  * program.pipe(Effect.provide(NodeKube.layer))
  * ```
  */
+import type { Listeners } from "@effect-k8s/channels/Listeners"
 import type { Endpoint } from "@effect-k8s/core/Endpoint"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import type * as KubeConfig from "@effect-k8s/core/KubeConfig"
@@ -20,14 +21,16 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import * as NodeListeners from "./NodeListeners.ts"
 import * as NodePlatform from "./NodePlatform.ts"
 
-/** What every layer of this module provides beside the client: transports, files, and local processes. */
-export type Services = Platform | FileSystem.FileSystem | Path.Path | ChildProcessSpawner
+/** What every layer of this module provides beside the client: transports, listeners, files, and local processes. */
+export type Services = Platform | Listeners | FileSystem.FileSystem | Path.Path | ChildProcessSpawner
 
-/** Transports, files and local processes of Node, without a client. */
+/** Transports, listeners, files and local processes of Node, without a client. */
 export const layerServices: Layer.Layer<Services> = Layer.mergeAll(
   NodePlatform.layer,
+  NodeListeners.layer,
   Layer.provideMerge(NodeChildProcessSpawner.layer, Layer.mergeAll(NodeFileSystem.layer, NodePath.layer))
 )
 

@@ -1,6 +1,7 @@
 /**
- * Opening a remote command over SPDY: one upgrade through the client's transport, by POST.
+ * Upgrading to SPDY, and opening a remote command over it: one request through the client's transport, by POST.
  */
+import type { ByteDuplex } from "@effect-k8s/core/ByteDuplex"
 import type { KubeClient, KubeRequest } from "@effect-k8s/core/KubeClient"
 import * as KubeError from "@effect-k8s/core/KubeError"
 import type { Refused } from "@effect-k8s/core/Transport"
@@ -10,9 +11,40 @@ import type * as Scope from "effect/Scope"
 import * as Handshake from "../protocol/SpdyHandshake.ts"
 import type { Streams } from "./Connection.ts"
 import type { Offer } from "./Negotiation.ts"
-import * as Negotiation from "./Negotiation.ts"
 import * as SpdyConnection from "./SpdyConnection.ts"
 import { type Opened, upgradeWithin } from "./upgradeWithin.ts"
+
+/** An answer to this upgrade: the connection is ours. */
+export interface Shaken {
+  readonly _tag: "Shaken"
+  readonly duplex: ByteDuplex
+  readonly subprotocol: string
+}
+
+/**
+ * Upgrades, or returns the server's refusal. Fails with `Transport` when there was no answer within the deadline or the
+ * connection broke, and with `UpgradeRefused` when the answer is none to this upgrade.
+ */
+export const handshake = Effect.fnUntraced(function*(
+  client: KubeClient["Service"],
+  request: KubeRequest,
+  protocols: readonly [string, ...ReadonlyArray<string>],
+  deadline: Duration.Duration
+): Effect.fn.Return<Shaken | Refused, KubeError.KubeError, Scope.Scope> {
+  const answer = yield* upgradeWithin(client, {
+    ...request,
+    method: "POST",
+    headers: { ...request.headers, ...Handshake.requestHeaders(protocols) }
+  }, deadline)
+  if (answer._tag === "Refused") return answer
+  const checked = Handshake.checkResponse(answer.headers, protocols)
+  if (checked._tag === "Accepted") return { _tag: "Shaken", duplex: answer.connection, subprotocol: checked.protocol }
+  const protocol = `spdy ${protocols.join(", ")}`
+  return yield* new KubeError.KubeError({
+    reason: new KubeError.UpgradeRefused({ attempts: [{ protocol, code: 101, body: checked.error.message }] }),
+    request: { ...request.info, server: client.cluster.server }
+  })
+})
 
 /**
  * Opens a connection, or returns the server's refusal: nothing was started then.
@@ -27,27 +59,15 @@ export const open = Effect.fnUntraced(function*(
   streams: Streams,
   deadline: Duration.Duration
 ): Effect.fn.Return<Opened | Refused, KubeError.KubeError, Scope.Scope> {
-  const fail = (reason: KubeError.KubeErrorReason) =>
-    new KubeError.KubeError({ reason, request: { ...request.info, server: client.cluster.server } })
-
-  const answer = yield* upgradeWithin(client, {
-    ...request,
-    method: "POST",
-    headers: { ...request.headers, ...Handshake.requestHeaders(offer.protocols) }
-  }, deadline)
+  const answer = yield* handshake(client, request, offer.protocols, deadline)
   if (answer._tag === "Refused") return answer
-
-  const checked = Handshake.checkResponse(answer.headers, offer.protocols)
-  if (checked._tag === "Rejected") {
-    return yield* fail(
-      new KubeError.UpgradeRefused({
-        attempts: [{ protocol: Negotiation.describe(offer), code: 101, body: checked.error.message }]
-      })
-    )
-  }
   const connection = yield* Effect.mapError(
-    SpdyConnection.make(answer.connection, checked.protocol, streams),
-    (error) => fail(new KubeError.Transport({ error }))
+    SpdyConnection.make(answer.duplex, answer.subprotocol, streams),
+    (error) =>
+      new KubeError.KubeError({
+        reason: new KubeError.Transport({ error }),
+        request: { ...request.info, server: client.cluster.server }
+      })
   )
   return { _tag: "Opened", connection }
 })

@@ -19,7 +19,7 @@ const scratchBytes = 8 * (maxChunkBytes + 1 + Frame.maxOverhead)
 const nothing = new Uint8Array(0)
 
 /** Masking keys, fresh for each frame. Random numbers come in bulk, because one alone costs more than a frame. */
-const makeMasks = (): () => number => {
+export const makeMasks = (): () => number => {
   const masks = new Uint32Array(256)
   let next = masks.length
   return () => {

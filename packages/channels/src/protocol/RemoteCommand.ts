@@ -59,7 +59,7 @@ export interface Reader<Message> {
 }
 
 /** A piece of a message behind its channel byte. */
-interface Piece {
+export interface Piece {
   readonly channel: number
   readonly bytes: Uint8Array
   /** Begins the payload. */
@@ -68,8 +68,8 @@ interface Piece {
   readonly last: boolean
 }
 
-/** Takes the channel byte off each message, wherever messages are cut. */
-const makeSplitter = (): (data: Data) => Piece | undefined => {
+/** Takes the channel byte off each message, wherever messages are cut. For the other protocols of channels too. */
+export const makeSplitter = (): (data: Data) => Piece | undefined => {
   let channel = -1
   let first = true
   return (data) => {

@@ -29,6 +29,8 @@ export interface OutputBuffer {
   readonly offer: (chunk: Uint8Array) => void
   /** Ends the output; what is waiting is still read first. The first end counts. */
   readonly end: (exit: Effect.Effect<never, ChannelError | Cause.Done>) => void
+  /** Drops what is waiting. */
+  readonly discard: () => void
   /** Waits until there is room. */
   readonly room: Effect.Effect<void>
   /** Reads to the end. Of several readers, each byte goes to one. */
@@ -86,6 +88,12 @@ export const make = (limit: number): OutputBuffer => {
     end: (exit) => {
       ended ??= exit
       deliver()
+    },
+    discard: () => {
+      chunks = []
+      size = 0
+      weight = 0
+      hasRoom.openUnsafe()
     },
     room: hasRoom.await,
     stream: Stream.unwrap(

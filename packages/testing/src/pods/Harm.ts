@@ -1,11 +1,11 @@
 /**
- * The harm that real servers do to an exec, each kind with a switch. All of it is on by default: a client that passes
+ * The harm that real servers do to an exec or a forwarded connection, each kind with a switch. All of it is on by default: a client that passes
  * on a server without it loses data in production.
  */
 import type { Era } from "./Era.ts"
 import * as EraFacts from "./Era.ts"
 
-/** What the server does to an exec besides running it. */
+/** What the server does besides running and forwarding. */
 export interface Harm {
   /** Stdin ends, and what is on its way is dropped, once the command has closed or redirected its stdout or stderr. */
   readonly cutsStdin: boolean
@@ -29,12 +29,20 @@ export interface Harm {
    * what is still on its way is lost. Otherwise the server waits for the client to close.
    */
   readonly closesAtOnce: boolean
+  /**
+   * A forwarded connection is closed `forwardCutMillis` after the end of either side, and the client's end is not passed
+   * on to the pod. Otherwise it is, and each side ends by itself.
+   */
+  readonly cutsForwards: boolean
+  /** Milliseconds; see `cutsForwards`. 1,000 on real servers. */
+  readonly forwardCutMillis: number
 }
 
 /** Switches to set; the others are as in the era. `none` is a server that does no harm. */
 export type Options = { readonly [K in keyof Harm]?: Harm[K] | undefined } | "none"
 
 const translatorPingMillis = 5_000
+const forwardCutMillis = 1_000
 
 const none: Harm = {
   cutsStdin: false,
@@ -44,7 +52,9 @@ const none: Harm = {
   leavesCommands: false,
   lossKills: false,
   misreadsFragments: false,
-  closesAtOnce: false
+  closesAtOnce: false,
+  cutsForwards: false,
+  forwardCutMillis
 }
 
 /** The harm of an era, with changes. */
@@ -58,6 +68,8 @@ export const make = (era: Era, options: Options = {}): Harm => {
     leavesCommands: options.leavesCommands ?? true,
     lossKills: options.lossKills ?? EraFacts.facts[era].lossKills,
     misreadsFragments: options.misreadsFragments ?? true,
-    closesAtOnce: options.closesAtOnce ?? true
+    closesAtOnce: options.closesAtOnce ?? true,
+    cutsForwards: options.cutsForwards ?? true,
+    forwardCutMillis: options.forwardCutMillis ?? forwardCutMillis
   }
 }

@@ -23,6 +23,9 @@ import * as ExecFaults from "./ExecFaults.ts"
 import * as ExecHandler from "./ExecHandler.ts"
 import * as ExecRecords from "./ExecRecords.ts"
 import * as Fifos from "./Fifos.ts"
+import * as ForwardFault from "./ForwardFault.ts"
+import * as ForwardHandler from "./ForwardHandler.ts"
+import * as ForwardRecords from "./ForwardRecords.ts"
 import * as Harm from "./Harm.ts"
 import type { Images } from "./Images.ts"
 import * as PodLog from "./PodLog.ts"
@@ -47,6 +50,8 @@ export interface Options {
   readonly stdinPipeBytes?: number | undefined
   /** Bytes of log that are kept of each run of a container; 10 MiB by default. */
   readonly logBytes?: number | undefined
+  /** Milliseconds that the second stream of a forwarded connection may take; 30,000 by default. */
+  readonly forwardPairMillis?: number | undefined
   /** Milliseconds before a container is started for the third time, from where they double; 100 by default. */
   readonly restartMillis?: number | undefined
 }
@@ -64,6 +69,14 @@ export interface Pods {
   readonly openExecs: Effect.Effect<number>
   /** Puts a fault on execs. Of several that match, the one that was injected first and is not used up is taken. */
   readonly inject: (match: ExecRecords.ExecMatch, fault: ExecFault, schedule?: Schedule) => Effect.Effect<Injected>
+  /** The forwarded connections so far, by their first bytes. */
+  readonly forwards: (match?: ForwardFault.ForwardMatch) => Effect.Effect<ReadonlyArray<ForwardRecords.ForwardRecord>>
+  /** Puts a fault on forwarded connections, in the same way. */
+  readonly injectForward: (
+    match: ForwardFault.ForwardMatch,
+    fault: ForwardFault.ForwardFault,
+    schedule?: Schedule
+  ) => Effect.Effect<Injected>
   /** Removes all faults. */
   readonly clearFaults: Effect.Effect<void>
   /** The directory of a container, if its pod is on the node. */
@@ -85,6 +98,7 @@ const defaultStdinPipeBytes = 192 * 1024
 const defaultLogBytes = 10 * 1024 * 1024
 const defaultMessageBytes = 32 * 1024
 const defaultRestartMillis = 100
+const defaultForwardPairMillis = 30_000
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /** A node without pods. Its scope ends all processes and removes all directories. */
@@ -95,6 +109,8 @@ export const make = Effect.fnUntraced(
     const table = ProcessTable.make()
     const records = ExecRecords.make()
     const faults = ExecFaults.make()
+    const forwards = ForwardRecords.make()
+    const forwardFaults = ForwardFault.make()
     const runners = new Map<string, PodRunner.PodRunner>()
     const root = yield* Effect.acquireRelease(
       Effect.sync(() => Fs.mkdtempSync(Path.join(Fs.realpathSync(Os.tmpdir()), "effect-k8s-testcluster-"))),
@@ -137,7 +153,21 @@ export const make = Effect.fnUntraced(
           scope,
           find
         })
-        return { subresources: new Map([["pods/log", PodLog.handler(find)], ["pods/exec", exec]]) }
+        const portForward = ForwardHandler.handler({
+          era,
+          harm: Harm.make(era, options.harm),
+          forwardPairMillis: options.forwardPairMillis ?? defaultForwardPairMillis,
+          records: forwards,
+          faults: forwardFaults,
+          isThere: (pod) => find(pod) !== undefined
+        })
+        return {
+          subresources: new Map([
+            ["pods/log", PodLog.handler(find)],
+            ["pods/exec", exec],
+            ["pods/portforward", portForward]
+          ])
+        }
       }
     )
 
@@ -185,7 +215,9 @@ export const make = Effect.fnUntraced(
       starts: (match = {}) => Effect.sync(() => records.find(match).reduce((sum, { starts }) => sum + starts, 0)),
       openExecs: Effect.sync(() => records.find({}).filter(({ isOpen }) => isOpen).length),
       inject: faults.inject,
-      clearFaults: faults.clear,
+      forwards: (match = {}) => Effect.sync(() => forwards.find(match)),
+      injectForward: forwardFaults.inject,
+      clearFaults: Effect.andThen(faults.clear, forwardFaults.clear),
       directory: ({ container, namespace, pod }) =>
         Effect.sync(() => {
           const uid = byName.get(`${namespace}/${pod}`)

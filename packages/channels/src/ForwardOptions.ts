@@ -1,0 +1,36 @@
+/**
+ * How connections are forwarded.
+ */
+import type * as Duration from "effect/Duration"
+import type { Policy } from "./connection/ForwardNegotiation.ts"
+import type { Heartbeat } from "./ExecOptions.ts"
+
+/** Options of a port-forward. */
+export interface ForwardOptions {
+  /**
+   * What carries the connections: the first that works of SPDY inside WebSocket messages (`"tunnel"`), `"spdy"`, and
+   * `"websocket"` unless told.
+   */
+  readonly transport?: Policy | undefined
+  /**
+   * The most upgraded connections that share the forwarded ones; 4 unless told. Bytes that nobody reads hold up what
+   * comes behind them on the same one, so connections are spread. WebSocket alone takes one for each connection.
+   */
+  readonly sockets?: number | undefined
+  /** Bytes that are buffered of each connection before reading pauses; 1 MiB unless told. */
+  readonly bufferBytes?: number | undefined
+  /** How long a connection that nobody reads may hold up others before it is reset; 10 seconds unless told. */
+  readonly unreadGrace?: Duration.Input | undefined
+  /**
+   * When the server is told that a connection's writing side has ended. `"when-the-pod-has-ended"` unless told, because
+   * servers cut the connection a second after they are told, and drop an answer that comes later with a clean end.
+   * `"at-once-and-lose-late-answers"` is for servers that answer the end of their input within that second.
+   */
+  readonly tellEnd?: "when-the-pod-has-ended" | "at-once-and-lose-late-answers" | undefined
+  /** How long the server may take to answer the handshake, and to take a connection; 30 seconds unless told. */
+  readonly handshakeTimeout?: Duration.Input | undefined
+  /** How long a running pod of a service, deployment or stateful set is waited for; 1 minute unless told. */
+  readonly podTimeout?: Duration.Input | undefined
+  /** Life signs; see `Heartbeat`. */
+  readonly heartbeat?: Heartbeat | undefined
+}

@@ -1,0 +1,63 @@
+/**
+ * Listening on local addresses: what an adapter provides, because channels know no runtime.
+ */
+import type { Address } from "@effect-k8s/core/Endpoint"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import type * as Scope from "effect/Scope"
+import type * as Socket from "effect/socket/Socket"
+
+const TypeId = "~@effect-k8s/channels/ListenError"
+
+/** A local address could not be listened on. */
+export class ListenError extends Data.TaggedError("ListenError")<{
+  readonly address: Address
+  /** `in-use`, `forbidden` (ports below 1024), `no-address` (not of this machine), or something else. */
+  readonly why: "in-use" | "forbidden" | "no-address" | "other"
+  readonly cause?: unknown
+}> {
+  readonly [TypeId] = TypeId
+
+  override get message(): string {
+    const { host, port } = this.address
+    const at = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
+    switch (this.why) {
+      case "in-use":
+        return `${at} is in use by another program; choose another port, or 0 for a free one`
+      case "forbidden":
+        return `${at} may not be listened on by this user; choose a port above 1023`
+      case "no-address":
+        return `${host} is no address of this machine, or none of this kind is configured`
+      case "other":
+        return `${at} could not be listened on${this.cause instanceof Error ? ` (${this.cause.message})` : ""}`
+    }
+  }
+}
+
+/** Whether a value is a `ListenError`. */
+export const isListenError = (u: unknown): u is ListenError => Predicate.hasProperty(u, TypeId)
+
+/** A connection that was accepted. */
+export interface Accepted {
+  /** Its reader is to be acquired once. The end of the peer is `SocketCloseError` 1000; releasing the writer ends ours. */
+  readonly socket: Socket.Socket
+  /** Breaks the connection off, so that the peer takes it for no clean end. */
+  readonly reset: Effect.Effect<void>
+}
+
+/** A local address that is listened on. */
+export interface Listener {
+  /** With the port that was chosen, where 0 was asked for. */
+  readonly address: Address
+  /** Runs the handler for each connection, those included that came before. Connections end with their handlers. */
+  readonly run: <R>(
+    handler: (accepted: Accepted) => Effect.Effect<void, never, R>
+  ) => Effect.Effect<never, ListenError, R>
+}
+
+/** Listens on local TCP addresses; the scope stops it. Connections may be closed one way and go on the other. */
+export class Listeners extends Context.Service<Listeners, {
+  readonly listen: (address: Address) => Effect.Effect<Listener, ListenError, Scope.Scope>
+}>()("@effect-k8s/channels/Listeners") {}

@@ -1,0 +1,51 @@
+/**
+ * Which protocol carries forwarded connections, and what a refusal means. Pure. Asking twice does no harm here, so
+ * whatever may fare better is tried.
+ */
+import * as ForwardChannels from "../protocol/ForwardChannels.ts"
+import * as ForwardPairs from "../protocol/ForwardPairs.ts"
+import * as ForwardTunnel from "../protocol/ForwardTunnel.ts"
+
+/**
+ * What carries forwarded connections: SPDY inside WebSocket messages (`tunnel`), SPDY, or WebSocket alone, which takes an
+ * upgrade for each connection.
+ */
+export type ForwardTransport = "tunnel" | "spdy" | "websocket"
+
+/** What the caller wants: one of them, or the first that works. */
+export type Policy = ForwardTransport | "auto"
+
+/** The subprotocol that each is asked for by. */
+export const protocols: Readonly<Record<ForwardTransport, string>> = {
+  tunnel: ForwardTunnel.protocol,
+  spdy: ForwardPairs.protocol,
+  websocket: ForwardChannels.protocol
+}
+
+/** What to try, in this order: what proxies let pass and what many connections share comes first. */
+export const offers = (policy: Policy): ReadonlyArray<ForwardTransport> =>
+  policy === "auto" ? ["tunnel", "spdy", "websocket"] : [policy]
+
+/** Which of them: `tunnel SPDY/3.1+portforward.k8s.io`. */
+export const describe = (transport: ForwardTransport): string => `${transport} ${protocols[transport]}`
+
+/** A refusal: its HTTP status, and what its body is. */
+export interface Refusal {
+  readonly code: number
+  readonly body: "empty" | "text" | "status"
+  /** The message of the Status. */
+  readonly message?: string | undefined
+}
+
+/**
+ * Whether another protocol may fare better: GET and POST are two verbs, of which a role may grant only one; servers and
+ * proxies that do not know the upgrade say 400, 403, 405, 426 or 501, and a proxy that fails on it 502 to 504. Final is
+ * what the API server says of the request: no such pod, unknown credentials, too many requests.
+ */
+export const isWorthAnother = ({ body, code, message }: Refusal): boolean => {
+  if (code === 403 || (code >= 502 && code <= 504)) return true
+  return body === "status"
+    // A proxy on the way has removed the header; it may know the other upgrade.
+    ? code === 400 && message === "Upgrade request required"
+    : code === 400 || code === 405 || code === 426 || code === 501 || code < 300
+}

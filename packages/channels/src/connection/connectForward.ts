@@ -1,0 +1,204 @@
+/**
+ * Opening what carries forwarded connections: offers protocols in the order that `ForwardNegotiation` says, and turns
+ * refusals into the error they stand for.
+ */
+import type { ByteDuplex } from "@effect-k8s/core/ByteDuplex"
+import * as KubeClient from "@effect-k8s/core/KubeClient"
+import * as KubeError from "@effect-k8s/core/KubeError"
+import * as Status from "@effect-k8s/core/Status"
+import type { Refused } from "@effect-k8s/core/Transport"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
+import * as ForwardChannels from "../protocol/ForwardChannels.ts"
+import * as ForwardPairs from "../protocol/ForwardPairs.ts"
+import type { ForwardProtocol } from "../protocol/ForwardProtocol.ts"
+import * as ForwardTunnel from "../protocol/ForwardTunnel.ts"
+import * as Negotiation from "./ForwardNegotiation.ts"
+import * as SpdyUpgrade from "./SpdyUpgrade.ts"
+import { makeMasks } from "./WebSocketConnection.ts"
+import * as WebSocketUpgrade from "./WebSocketUpgrade.ts"
+
+/** Where to. */
+export interface Where {
+  readonly namespace: string
+  readonly pod: string
+  /** The port of the connection, for the protocol that has but one; not asked for by that one without. */
+  readonly port: number | undefined
+}
+
+/** An open connection that carries others, and the refusals before it. */
+export interface Carrier {
+  readonly _tag: "Carrier"
+  readonly transport: Negotiation.ForwardTransport
+  readonly duplex: ByteDuplex
+  readonly protocol: ForwardProtocol
+  readonly attempts: ReadonlyArray<KubeError.UpgradeAttempt>
+}
+
+/** Only WebSocket alone is left, which has a connection of its own for each port: there is nothing to open without one. */
+export interface PerConnection {
+  readonly _tag: "PerConnection"
+  readonly transport: "websocket"
+  readonly attempts: ReadonlyArray<KubeError.UpgradeAttempt>
+}
+
+const decoder = new TextDecoder()
+
+const excerpt = (body: string): string => {
+  const text = body.trim()
+  return text.length > 200 ? `${text.slice(0, 200)}...` : text
+}
+
+const hint = (code: number): string | undefined => {
+  switch (code) {
+    case 403:
+      return "the server knows none of the protocols offered, or a proxy forbids the upgrade"
+    case 400:
+    case 405:
+    case 426:
+    case 501:
+      return "a proxy on the way may have removed the Upgrade header; let it pass WebSocket traffic"
+    case 502:
+    case 503:
+    case 504:
+      return "the API server or a proxy before it could not be reached"
+    default:
+      return undefined
+  }
+}
+
+/** What came of one offer. */
+type Tried =
+  | { readonly _tag: "Opened"; readonly carrier: Carrier }
+  | { readonly _tag: "Failed"; readonly error: KubeError.KubeError; readonly isFinal: boolean }
+
+const request = ({ namespace, pod, port }: Where, transport: Negotiation.ForwardTransport): KubeClient.KubeRequest => ({
+  method: transport === "spdy" ? "POST" : "GET",
+  path: `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/portforward`,
+  query: transport === "websocket" && port !== undefined ? [["ports", String(port)]] : [],
+  accept: "*/*",
+  info: { verb: "port-forward", resource: "pods/portforward", namespace, name: pod }
+})
+
+/** A handshake that was broken off, or answered by no HTTP: what is between may not know this upgrade but another. */
+const isHandshakeBroken = ({ reason }: KubeError.KubeError): boolean => {
+  if (reason._tag === "UpgradeRefused") return true
+  if (reason._tag !== "Transport") return false
+  const { _tag } = reason.error.reason
+  return _tag === "ConnectionLost" || _tag === "NotHttp" || _tag === "NoAnswer"
+}
+
+/**
+ * Opens a connection in the current scope. Every refusal is a `KubeError`: by the Status where there is one, else
+ * `UpgradeRefused` with all that was tried; `Transport` where there was no connection or no answer in time.
+ */
+export const connectForward = Effect.fnUntraced(function*(
+  client: KubeClient.KubeClient["Service"],
+  where: Where,
+  settings: { readonly policy: Negotiation.Policy; readonly handshakeTimeout: Duration.Duration }
+): Effect.fn.Return<Carrier | PerConnection, KubeError.KubeError, Scope.Scope> {
+  const scope = yield* Effect.scope
+  const attempts: Array<KubeError.UpgradeAttempt> = []
+  const asked = { ...request(where, "tunnel").info, server: client.cluster.server }
+  const fail = (reason: KubeError.KubeErrorReason) => new KubeError.KubeError({ reason, request: asked })
+
+  const upgrade = (transport: Negotiation.ForwardTransport) =>
+    transport === "spdy"
+      ? SpdyUpgrade.handshake(
+        client,
+        request(where, transport),
+        [Negotiation.protocols.spdy],
+        settings.handshakeTimeout
+      )
+      : WebSocketUpgrade.handshake(
+        client,
+        request(where, transport),
+        [Negotiation.protocols[transport]],
+        settings.handshakeTimeout
+      )
+
+  const protocolOf = (transport: Negotiation.ForwardTransport): ForwardProtocol => {
+    switch (transport) {
+      case "tunnel":
+        return ForwardTunnel.make(makeMasks())
+      case "spdy":
+        return ForwardPairs.makeProtocol()
+      case "websocket":
+        return ForwardChannels.make(where.port ?? 0, makeMasks())
+    }
+  }
+
+  const refused = Effect.fnUntraced(function*(
+    transport: Negotiation.ForwardTransport,
+    answer: Refused
+  ): Effect.fn.Return<Tried> {
+    const body = decoder.decode(answer.body)
+    const retryAfterMillis = yield* KubeClient.retryAfterMillis(answer.headers)
+    const status = Option.getOrUndefined(Status.fromText(body))
+    attempts.push({ protocol: Negotiation.describe(transport), code: answer.status, body: excerpt(body) })
+    const isFinal = !Negotiation.isWorthAnother({
+      code: answer.status,
+      body: answer.body.length === 0 ? "empty" : status === undefined ? "text" : "status",
+      message: status?.message
+    })
+    const reason = KubeError.reasonFromAnswer({ code: answer.status, body, retryAfterMillis })
+    return { _tag: "Failed", error: fail(reason), isFinal }
+  })
+
+  const attempt = Effect.fnUntraced(function*(
+    transport: Negotiation.ForwardTransport
+  ): Effect.fn.Return<Tried, never, Scope.Scope> {
+    const result = yield* Effect.result(upgrade(transport))
+    if (Result.isFailure(result)) {
+      const error = result.failure
+      if (error.reason._tag === "UpgradeRefused") attempts.push(...error.reason.attempts)
+      return { _tag: "Failed", error, isFinal: !isHandshakeBroken(error) }
+    }
+    const answer = result.success
+    if (answer._tag === "Refused") return yield* refused(transport, answer)
+    const { duplex } = answer
+    const protocol = protocolOf(transport)
+    return { _tag: "Opened", carrier: { _tag: "Carrier", transport, duplex, protocol, attempts: [...attempts] } }
+  })
+
+  let failures: ReadonlyArray<KubeError.KubeError> = []
+  for (const transport of Negotiation.offers(settings.policy)) {
+    if (transport === "websocket" && where.port === undefined) return { _tag: "PerConnection", transport, attempts }
+    const inner = yield* Scope.fork(scope)
+    const tried = yield* Effect.onExit(
+      Scope.provide(attempt(transport), inner),
+      (exit) => Exit.isSuccess(exit) && exit.value._tag === "Opened" ? Effect.void : Scope.close(inner, exit)
+    )
+    if (tried._tag === "Opened") return tried.carrier
+    failures = [...failures, tried.error]
+    if (tried.isFinal) return yield* tried.error
+  }
+  return yield* summary(failures, attempts, fail)
+})
+
+/** The error that all refusals together stand for. */
+const summary = (
+  failures: ReadonlyArray<KubeError.KubeError>,
+  attempts: ReadonlyArray<KubeError.UpgradeAttempt>,
+  fail: (reason: KubeError.KubeErrorReason) => KubeError.KubeError
+): Effect.Effect<never, KubeError.KubeError> => {
+  // Where several roles are missing, each is told.
+  const forbidden = failures.flatMap(({ reason }) => reason._tag === "Forbidden" ? [reason] : [])
+  const last = forbidden.at(-1)
+  if (last !== undefined) {
+    const { code, status: { details, reason } } = last
+    const message = Array.from(new Set(forbidden.map(({ status }) => status.message ?? ""))).join("; ")
+    return Effect.fail(
+      fail(new KubeError.Forbidden({ code, status: { status: "Failure", code, reason, details, message } }))
+    )
+  }
+  const byStatus = failures.findLast(({ reason }) => "status" in reason && reason.status !== undefined)
+  if (byStatus !== undefined) return Effect.fail(byStatus)
+  const broken = failures.findLast(({ reason }) => reason._tag === "Transport")
+  if (attempts.length === 0 && broken !== undefined) return Effect.fail(broken)
+  return Effect.fail(fail(new KubeError.UpgradeRefused({ attempts, hint: hint(attempts.at(-1)?.code ?? 0) })))
+}

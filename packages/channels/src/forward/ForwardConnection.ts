@@ -1,0 +1,216 @@
+/**
+ * One forwarded connection as its user sees it: dialled, read as a stream, written by a sink.
+ *
+ * A link outlives the pod that it was opened for, and servers tell so only when the next connection is asked for, after
+ * the first bytes may have been written. Nobody has received those, so they are kept, and sent again to the pod that has
+ * taken the place of the one that is gone.
+ */
+import type { KubeError } from "@effect-k8s/core/KubeError"
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Pull from "effect/Pull"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import * as Sink from "effect/Sink"
+import * as Stream from "effect/Stream"
+import * as ChannelError from "../ChannelError.ts"
+import type { ForwardTransport } from "../connection/ForwardNegotiation.ts"
+import type { Forwarded } from "./ForwardLink.ts"
+
+/** A connection through a forwarded port. It ends with the scope that it was made in. */
+export interface Connection {
+  /** The port of the pod. */
+  readonly port: number
+  /** What carries it. */
+  readonly transport: ForwardTransport
+  /**
+   * What the pod sends, to its end. Fails with `ChannelError` when the connection is refused, broken off or lost: that is
+   * never a clean end. Of several readers, each byte goes to one.
+   */
+  readonly read: Stream.Stream<Uint8Array, ChannelError.ChannelError>
+  /**
+   * Sends to the pod. Its end is told to the server only when the pod has ended its way too, unless the session says
+   * otherwise. Completes early when the pod takes no more.
+   */
+  readonly write: Sink.Sink<void, Uint8Array, never, ChannelError.ChannelError>
+  /** Bytes so far. */
+  readonly stats: Effect.Effect<{ readonly sent: number; readonly received: number }>
+}
+
+/** A connection with the means of its owner. */
+export interface Owned extends Connection {
+  /** Sends bytes. `false`: nothing is taken any more. */
+  readonly send: (chunks: NonEmptyReadonlyArray<Uint8Array>) => Effect.Effect<boolean, ChannelError.ChannelError>
+  /** The end of what is sent. */
+  readonly endSending: Effect.Effect<void>
+  /** Whether the pod has ended the connection, or it has failed. */
+  readonly isOver: () => boolean
+}
+
+/** What a connection is made with. */
+export interface Options {
+  readonly port: number
+  /** Asks for a connection; to be released. */
+  readonly connect: Effect.Effect<Forwarded, KubeError>
+  /**
+   * Looks for the pod anew, because it is gone from where it was, or may be: whether another connection may fare better.
+   */
+  readonly renew: (failed: Forwarded, isGone: boolean) => Effect.Effect<boolean, KubeError>
+  /** How long the server may take to take the connection. */
+  readonly timeout: Duration.Duration
+  /** When the end of what is sent is told. */
+  readonly end: "withheld" | "at-once"
+  readonly info: ChannelError.ChannelInfo
+}
+
+// What a request takes that a program writes before it has read anything.
+const maxKeptBytes = 64 * 1024
+
+// Servers take a connection at once, unless they stand still: a stream that nobody reads on their side may hold up others.
+const takenWithin = Duration.seconds(3)
+
+/** Nobody has received anything: the pod is gone, or the one that refuses may not be the one that now has the name. */
+const isUntouched = ({ reason }: ChannelError.ChannelError): boolean =>
+  reason._tag === "PodGone" || reason._tag === "PortRefused"
+
+/** A link that was lost before it has taken the connection: another may serve. */
+const isBeforehand = ({ reason }: ChannelError.ChannelError): boolean =>
+  reason._tag === "ConnectionLost" || reason._tag === "PodGone" || reason._tag === "PortRefused"
+
+/** Dials. Nothing was sent when it fails. */
+export const make = Effect.fnUntraced(function*(
+  options: Options
+): Effect.fn.Return<Owned, KubeError | ChannelError.ChannelError, Scope.Scope> {
+  const { info, port } = options
+  // What was sent so far, as long as it can be sent again.
+  let kept: Array<Uint8Array> | undefined = []
+  let keptBytes = 0
+  let sent = 0
+  let isEnded = false
+  let isRenewed = false
+  let current: Forwarded | undefined
+  const renewing = Semaphore.makeUnsafe(1)
+
+  const acquire = Effect.uninterruptible(Effect.tap(options.connect, (forwarded) =>
+    Effect.sync(() => {
+      current = forwarded
+    })))
+
+  const stalled = (): ChannelError.ChannelError => {
+    const reason = new ChannelError.PeerStalled({ silentMillis: Duration.toMillis(options.timeout) })
+    return new ChannelError.ChannelError({ reason, channel: info })
+  }
+
+  const dial: Effect.Effect<void, KubeError | ChannelError.ChannelError> = Effect.gen(function*() {
+    const first = yield* acquire
+    const taken = yield* Effect.timeoutOption(first.accepted, Duration.min(takenWithin, options.timeout))
+    if (Option.isSome(taken)) return
+    // Nothing was sent on it yet. Whatever holds up this link, new connections are better off on another.
+    first.link.retire()
+    yield* first.release("reset")
+    const second = yield* acquire
+    yield* Effect.timeoutOrElse(second.accepted, { duration: options.timeout, orElse: () => Effect.fail(stalled()) })
+  })
+
+  /** Once more, if that may fare better. Gives whether there is another connection. */
+  const again = (
+    failed: Forwarded,
+    { reason }: ChannelError.ChannelError
+  ): Effect.Effect<boolean, KubeError | ChannelError.ChannelError> =>
+    Effect.gen(function*() {
+      if (isRenewed) return false
+      isRenewed = true
+      yield* failed.release("reset")
+      // A link that is lost says nothing of the pod.
+      if (reason._tag !== "ConnectionLost" && !(yield* options.renew(failed, reason._tag === "PodGone"))) return false
+      yield* dial
+      return true
+    })
+
+  yield* Effect.addFinalizer((exit) =>
+    Effect.suspend(() => {
+      const how = Exit.isSuccess(exit) && isEnded ? "end" : "reset"
+      return current === undefined ? Effect.void : current.release(how)
+    })
+  )
+
+  yield* Effect.catchIf(
+    dial,
+    (error): error is ChannelError.ChannelError => ChannelError.isChannelError(error) && isBeforehand(error),
+    (error) => Effect.flatMap(again(current!, error), (ok) => ok ? Effect.succeed(current!) : Effect.fail(error))
+  )
+
+  /** Goes on with another pod after a failure, if nothing has been received or forgotten. */
+  const recover = (failed: Forwarded, error: ChannelError.ChannelError): Effect.Effect<boolean> =>
+    renewing.withPermit(Effect.gen(function*() {
+      if (current !== failed) return true
+      if (!isUntouched(error) || kept === undefined || failed.received() > 0) return false
+      if (!(yield* again(failed, error))) return false
+      const [first, ...rest] = kept
+      if (first !== undefined) yield* current.write([first, ...rest])
+      if (isEnded && options.end === "at-once") yield* current.end
+      return true
+    })).pipe(Effect.orElseSucceed(() => false))
+
+  const keep = (forwarded: Forwarded, chunks: NonEmptyReadonlyArray<Uint8Array>): void => {
+    if (kept === undefined) return
+    for (const chunk of chunks) keptBytes += chunk.length
+    if (forwarded.received() > 0 || keptBytes > maxKeptBytes || isRenewed) kept = undefined
+    else kept.push(...chunks.map((chunk) => chunk.slice()))
+  }
+
+  const send: Owned["send"] = (chunks) =>
+    Effect.suspend(() => {
+      if (isEnded) return Effect.succeed(false)
+      const forwarded = current!
+      keep(forwarded, chunks)
+      return forwarded.write(chunks).pipe(
+        Effect.tap((taken) =>
+          Effect.sync(() => {
+            if (taken) { for (const chunk of chunks) sent += chunk.length }
+          })
+        ),
+        // What was kept has been sent again by now, these chunks with it.
+        Effect.catch((error) =>
+          Effect.flatMap(recover(forwarded, error), (ok) => ok ? Effect.succeed(true) : Effect.fail(error))
+        )
+      )
+    })
+
+  const endSending: Effect.Effect<void> = Effect.suspend(() => {
+    if (isEnded) return Effect.void
+    isEnded = true
+    return options.end === "at-once" ? current!.end : Effect.void
+  })
+
+  const read: Connection["read"] = Stream.suspend(() => {
+    const forwarded = current!
+    return Stream.catchIf(
+      forwarded.output.stream,
+      isUntouched,
+      (error) => Stream.unwrap(Effect.map(recover(forwarded, error), (ok) => ok ? read : Stream.fail(error)))
+    )
+  })
+
+  return {
+    port,
+    transport: current!.link.carrier.transport,
+    read,
+    write: Sink.fromTransform((upstream) =>
+      Effect.gen(function*() {
+        while (true) {
+          const chunks = yield* Pull.catchDone(upstream, () => Effect.undefined)
+          if (chunks === undefined) return yield* endSending
+          if (!(yield* send(chunks))) return
+        }
+      }).pipe(Effect.as([undefined] as const))
+    ),
+    stats: Effect.sync(() => ({ sent, received: current!.received() })),
+    send,
+    endSending,
+    isOver: () => current!.isOver()
+  }
+})

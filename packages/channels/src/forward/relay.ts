@@ -1,0 +1,80 @@
+/**
+ * Bytes between a local connection and a forwarded one, until both have ended.
+ */
+import type { KubeError } from "@effect-k8s/core/KubeError"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as Stream from "effect/Stream"
+import type { ChannelError } from "../ChannelError.ts"
+import type { Accepted } from "../Listeners.ts"
+import type { Owned } from "./ForwardConnection.ts"
+
+/** Why a local connection was broken off. */
+export type RelayError = KubeError | ChannelError | Socket.SocketError
+
+/** What `relay` takes. */
+export interface Options {
+  readonly connect: Effect.Effect<Owned, KubeError | ChannelError, Scope.Scope>
+  /**
+   * How long the pod may be silent after the local peer has ended its way, before the connection is given up: a peer that
+   * has only closed its writing side looks like one that is gone.
+   */
+  readonly linger: Duration.Duration
+}
+
+const isEnd = (error: Socket.SocketError): boolean =>
+  error.reason._tag === "SocketCloseError" && error.reason.code === 1000
+
+/** What the local peer sends, to its end. */
+const upward = Effect.fnUntraced(function*(
+  pull: Effect.Effect<readonly [Uint8Array, ...Array<Uint8Array>] | ReadonlyArray<Uint8Array>, Socket.SocketError>,
+  connection: Owned
+): Effect.fn.Return<void, RelayError> {
+  while (true) {
+    const chunks = yield* Effect.catchIf(pull, isEnd, () => Effect.undefined)
+    const [first, ...rest] = chunks ?? []
+    if (first === undefined) return yield* connection.endSending
+    if (!(yield* connection.send([first, ...rest]))) return
+  }
+})
+
+/** Relays one connection. Whatever ends it but an end in order breaks the local connection off. */
+export const relay = Effect.fnUntraced(function*(
+  { reset, socket }: Accepted,
+  { connect, linger }: Options
+): Effect.fn.Return<void, RelayError> {
+  yield* Effect.scoped(Effect.gen(function*() {
+    const pull = yield* Socket.readerBytes(socket)
+    const connection = yield* connect
+    const writing = yield* Scope.make()
+    const writer = yield* Scope.provide(socket.writer, writing)
+    let heardAt = 0
+
+    const up = yield* Effect.forkChild(upward(pull, connection))
+    const down = yield* Effect.forkChild(
+      Stream.runForEachArray(connection.read, (chunks) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          heardAt = now
+          return writer.writeAll(chunks)
+        }))
+    )
+    const waitForPod = Effect.gen(function*() {
+      heardAt = yield* Clock.currentTimeMillis
+      const millis = Duration.toMillis(linger)
+      while (true) {
+        const left = heardAt + millis - (yield* Clock.currentTimeMillis)
+        if (left <= 0) return
+        yield* Effect.sleep(left)
+      }
+    })
+    const given = Effect.andThen(Fiber.join(up), waitForPod)
+    yield* Effect.raceFirst(Fiber.join(down), given)
+    // What the pod has sent goes out before the local end.
+    yield* Scope.close(writing, Exit.void)
+  })).pipe(Effect.onError(() => reset))
+})

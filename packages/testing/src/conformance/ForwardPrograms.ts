@@ -1,0 +1,117 @@
+/**
+ * What listens in the pod that rows on forwarded ports ask for: HTTP at one port, and at another a program that does
+ * what the first line of a connection says.
+ *
+ * - `echo`: gives back what comes.
+ * - `late SECONDS`: waits, says `late`, and ends.
+ * - `pour BYTES`: sends so many zeros, and ends.
+ * - `swallow`: reads nothing more.
+ * - `reset`: ends after a moment; what was not read makes it a reset.
+ * - `count`: counts the bytes that come, to their end.
+ */
+import * as Effect from "effect/Effect"
+import * as Net from "node:net"
+
+/** The ports of the pod. */
+export interface Ports {
+  readonly http: number
+  readonly lab: number
+  /** Nobody listens there. */
+  readonly refused: number
+}
+
+/** The ports of a pod with a network of its own. */
+export const ownPorts: Ports = { http: 8080, lab: 9090, refused: 7777 }
+
+/** Ports that are free on this machine, whose network the pods of a TestCluster share. */
+export const freePorts: Effect.Effect<Ports> = Effect.map(
+  Effect.promise(async () => {
+    const servers = await Promise.all(
+      Array.from({ length: 3 }, () =>
+        new Promise<Net.Server>((resolve) => {
+          const server = Net.createServer().listen(0, "127.0.0.1", () => resolve(server))
+        }))
+    )
+    const ports = servers.map((server) => (server.address() as Net.AddressInfo).port)
+    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+    return ports
+  }),
+  ([http = 0, lab = 0, refused = 0]) => ({ http, lab, refused })
+)
+
+const lab = `read -r word arg
+case "$word" in
+echo) exec cat ;;
+late) sleep "$arg"; echo late ;;
+pour) exec head -c "$arg" /dev/zero ;;
+swallow) exec sleep 1000 ;;
+reset) sleep 0.5 ;;
+count) exec wc -c ;;
+esac`
+
+/** For busybox. */
+export const busybox = ({ http, lab: port }: Ports): ReadonlyArray<string> => [
+  "sh",
+  "-c",
+  `mkdir -p /tmp/www; echo hello > /tmp/www/index.html; httpd -p ${http} -h /tmp/www; ` +
+  `exec nc -ll -p ${port} -e sh -c '${lab.replaceAll("'", `'"'"'`)}'`
+]
+
+const script = `
+const net = require("node:net"), http = require("node:http")
+const [httpPort, labPort] = process.argv.slice(1).map(Number)
+http.createServer((request, response) => {
+  const found = request.url === "/" || request.url === "/index.html"
+  response.writeHead(found ? 200 : 404, { "content-type": "text/html" }).end(found ? "hello\\n" : "no\\n")
+}).listen(httpPort, "127.0.0.1")
+const zeros = Buffer.alloc(65536)
+const commands = {
+  echo: (socket, _, rest) => { socket.write(rest); socket.pipe(socket) },
+  late: (socket, seconds) => { socket.resume(); setTimeout(() => socket.end("late\\n"), 1000 * seconds) },
+  pour: (socket, bytes) => {
+    let left = Number(bytes)
+    socket.resume()
+    const more = () => {
+      while (left > 0 && !socket.destroyed) {
+        const size = Math.min(left, zeros.length)
+        left -= size
+        if (!socket.write(zeros.subarray(0, size))) return void socket.once("drain", more)
+      }
+      socket.end()
+    }
+    more()
+  },
+  swallow: () => {},
+  reset: (socket) => setTimeout(() => socket.resetAndDestroy(), 500),
+  count: (socket, _, rest) => {
+    let size = rest.length
+    socket.on("data", (chunk) => (size += chunk.length)).on("end", () => socket.end(size + "\\n"))
+  }
+}
+net.createServer({ allowHalfOpen: true }, (socket) => {
+  socket.on("error", () => {})
+  let head = Buffer.alloc(0)
+  const onReadable = () => {
+    const chunk = socket.read()
+    if (chunk === null) return
+    head = Buffer.concat([head, chunk])
+    const end = head.indexOf("\\n")
+    if (end < 0) return
+    socket.off("readable", onReadable)
+    const [word, argument] = head.subarray(0, end).toString().split(" ")
+    const rest = head.subarray(end + 1)
+    if (commands[word] === undefined) socket.end()
+    else commands[word](socket, argument, rest)
+  }
+  socket.on("readable", onReadable)
+}).listen(labPort, "127.0.0.1")
+`
+
+/** For Node. */
+export const node = ({ http, lab: port }: Ports): ReadonlyArray<string> => [
+  process.execPath,
+  "-e",
+  script,
+  String(http),
+  String(port)
+]
