@@ -11,6 +11,7 @@ import type { KubeError } from "@effect-k8s/core/KubeError"
 import type { Platform } from "@effect-k8s/core/Transport"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
@@ -46,6 +47,10 @@ export interface Options {
   readonly probe: LeakCheck.Probe
   /** Told of each row when it has run. */
   readonly report: (result: Result) => Effect.Effect<void>
+  /** How long a row may take; 90 seconds unless told. */
+  readonly rowTimeout?: Duration.Input | undefined
+  /** How long what a row has left may take to end. */
+  readonly leaks?: LeakCheck.Options | undefined
 }
 
 /** What became of a row on a path. */
@@ -60,7 +65,7 @@ export interface Result {
 }
 
 /** No row takes longer than this when it works. */
-const rowTimeout = "90 seconds"
+const defaultRowTimeout: Duration.Input = "90 seconds"
 
 /** Runs the rows in order. Fails only when the namespace or a pod cannot be made. */
 export const run = Effect.fnUntraced(function*(
@@ -110,6 +115,7 @@ const runRow = Effect.fnUntraced(function*(
   const common = { id: row.id, name: row.name, path }
   const reason = row.inapplicable(options.server)
   if (reason !== undefined) return { ...common, outcome: "skipped", message: reason, durationMillis: 0 }
+  const { rowTimeout = defaultRowTimeout } = options
   const began = yield* Clock.currentTimeMillis
   const dialled = tunnel.dials()
   const endpoint = path === "direct" ? options.endpoint : { ...options.endpoint, dial: tunnel.dial }
@@ -137,10 +143,12 @@ const runRow = Effect.fnUntraced(function*(
     Effect.provideService(Lab.Lab, lab),
     Effect.timeoutOrElse({
       duration: rowTimeout,
-      orElse: () => Effect.fail(new Unmet({ message: `no end within ${rowTimeout}` }))
+      orElse: () =>
+        Effect.fail(new Unmet({ message: `no end within ${Duration.format(Duration.fromInputUnsafe(rowTimeout))}` }))
     })
   )
-  const exit = yield* Effect.exit(LeakCheck.checked(program, LeakCheck.all(options.probe, processesIn(options.server))))
+  const probe = LeakCheck.all(options.probe, processesIn(options.server))
+  const exit = yield* Effect.exit(LeakCheck.checked(program, probe, options.leaks))
   const durationMillis = (yield* Clock.currentTimeMillis) - began
   return Exit.isSuccess(exit)
     ? { ...common, outcome: "passed", message: undefined, durationMillis }
