@@ -11,11 +11,9 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { container, start } from "../support/Cluster.ts"
 import { eventually } from "../support/Eventually.ts"
+import { installed } from "../support/Kubectl.ts"
 
-const folder = "/usr/lib/google-cloud-sdk/bin"
-const installed = ["1.30", "1.31", "1.32", "1.33"].map((version) => Path.join(folder, `kubectl.${version}`)).filter((
-  file
-) => Fs.existsSync(file))
+const able = installed.filter(({ minor }) => minor() >= 30)
 
 interface Output {
   readonly code: number | null
@@ -46,10 +44,10 @@ const printing = {
   containers: [container("main", { command: ["sh", "-c", "echo first; echo second; exec sleep 1000"] })]
 }
 
-describe.skipIf(installed.length === 0)(`kubectl (skipped where there is none of 1.30 to 1.33 in ${folder})`, () => {
-  for (const file of installed) {
+describe.skipIf(able.length === 0)("kubectl (skipped where none of 1.30 or later is on the path)", () => {
+  for (const { name, path: file } of able) {
     it.live(
-      `${Path.basename(file)} runs commands in pods, reads their logs, and deletes them`,
+      `${name} runs commands in pods, reads their logs, and deletes them`,
       () =>
         Effect.gen(function*() {
           const cluster = yield* start({ tls: true }, printing)
@@ -82,7 +80,7 @@ describe.skipIf(installed.length === 0)(`kubectl (skipped where there is none of
     )
 
     it.live(
-      `${Path.basename(file)} takes the harm of real servers for success, as it does there`,
+      `${name} takes the harm of real servers for success, as it does there`,
       () =>
         Effect.gen(function*() {
           const cluster = yield* start({ tls: true, pods: { backendBufferBytes: 64 << 20 } })
