@@ -6,9 +6,11 @@ import type { Platform } from "@effect-k8s/core/Transport"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
+import * as Formatter from "effect/Formatter"
 import type * as Path from "effect/Path"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type * as Scope from "effect/Scope"
+import { isDeepStrictEqual } from "node:util"
 import * as Lab from "./Lab.ts"
 
 /** What a row's program may use. */
@@ -76,11 +78,11 @@ export class Unmet extends Data.TaggedError("Unmet")<{ readonly message: string 
 export const check = (condition: boolean, message: string): Effect.Effect<void, Unmet> =>
   condition ? Effect.void : Effect.fail(new Unmet({ message }))
 
-/** Fails unless the two are the same. */
+/** Fails unless the two have the same structure and the same values: `undefined`, `null` and `NaN` are three. */
 export const same = <A>(actual: A, expected: A, what: string): Effect.Effect<void, Unmet> =>
   check(
-    JSON.stringify(actual) === JSON.stringify(expected),
-    `${what}: expected ${JSON.stringify(expected)}, got ${JSON.stringify(actual)}`
+    isDeepStrictEqual(actual, expected),
+    `${what}: expected ${Formatter.format(expected)}, got ${Formatter.format(actual)}`
   )
 
 /** The tag of the reason that an effect fails with, or what it gives. */
