@@ -1,12 +1,14 @@
 /**
  * `pnpm conformance [--runtime node|deno] [--kubeconfig FILE] [--filter TEXT] [--json FILE]`: runs the table against a
  * fresh TestCluster, or against the cluster of a kubeconfig, in a namespace of its own that is deleted at the end. A
- * filter is a list of ids, and of texts in the names, with commas: `E1,V2,terminal`.
+ * filter is a list of ids, and of texts in the names, with commas: `E1,V2,terminal`. Exits with 0 when no row has failed,
+ * with 1 when one has, and with 2 when nothing was run.
  */
 import * as Credentials from "@effect-k8s/core/Credentials"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as KubeConfig from "@effect-k8s/core/KubeConfig"
 import * as NodeKube from "@effect-k8s/node/NodeKube"
+import * as Filter from "@effect-k8s/testing/conformance/Filter"
 import type * as Lab from "@effect-k8s/testing/conformance/Lab"
 import * as LeakCheck from "@effect-k8s/testing/conformance/LeakCheck"
 import { images } from "@effect-k8s/testing/conformance/Pods"
@@ -16,7 +18,7 @@ import * as TestCluster from "@effect-k8s/testing/TestCluster"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as ChildProcess from "effect/process/ChildProcess"
-import { writeFileSync } from "node:fs"
+import { closeSync, openSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 
@@ -35,10 +37,7 @@ const colour = process.stdout.isTTY
 const paint = (code: number, text: string): string => colour ? `\x1b[${code}m${text}\x1b[0m` : text
 const marks = { passed: paint(32, "ok  "), failed: paint(31, "FAIL"), skipped: paint(33, "skip") }
 
-const filters = values.filter?.toLowerCase().split(",")
-
-const matches = ({ id, name }: { readonly id: string; readonly name: string }): boolean =>
-  filters === undefined || filters.some((text) => id.toLowerCase() === text || name.toLowerCase().includes(text))
+const rows = values.filter === undefined ? table : Filter.select(table, values.filter)
 
 const report = (result: Runner.Result): Effect.Effect<void> =>
   Effect.sync(() => {
@@ -80,7 +79,7 @@ const program = Effect.gen(function*() {
   const what = server.server._tag === "Cluster" ? `Kubernetes ${server.server.version}` : "TestCluster"
   console.log(`conformance: ${what} at ${server.endpoint.url.origin}, Node ${process.versions.node}`)
   const results = yield* Runner.run({
-    rows: table.filter(matches),
+    rows,
     ...server,
     namespace: `conformance-${crypto.randomUUID().slice(0, 8)}`,
     client: (args) =>
@@ -95,12 +94,35 @@ const program = Effect.gen(function*() {
   const count = (outcome: Runner.Result["outcome"]) => results.filter((result) => result.outcome === outcome).length
   if (values.json !== undefined) writeFileSync(values.json, JSON.stringify({ server: what, results }, null, 2))
   console.log(`${count("passed")} passed, ${count("failed")} failed, ${count("skipped")} skipped`)
-  if (count("failed") > 0 || results.length === 0) process.exitCode = 1
+  if (count("failed") > 0) process.exitCode = 1
 })
 
-if (values.runtime !== "node") {
-  console.error(`there is no adapter for ${values.runtime} yet; use --runtime node`)
+/** Why nothing can be run; found out before anything is. */
+const problem = (): string | undefined => {
+  if (values.runtime !== "node") return `there is no adapter for ${values.runtime} yet; use --runtime node`
+  if (rows.length === 0) return `no row is meant by "${values.filter}"`
+  if (values.json === undefined) return undefined
+  try {
+    closeSync(openSync(values.json, "a"))
+    return undefined
+  } catch (cause) {
+    return `the results cannot be written to ${values.json}: ${cause instanceof Error ? cause.message : String(cause)}`
+  }
+}
+
+const complain = (message: string): void => {
+  console.error(message)
   process.exitCode = 2
+}
+
+const found = problem()
+if (found === undefined) {
+  await Effect.runPromise(
+    Effect.scoped(program).pipe(
+      Effect.catch(({ message }) => Effect.sync(() => complain(message))),
+      Effect.provide(NodeKube.layerServices)
+    )
+  )
 } else {
-  await Effect.runPromise(Effect.provide(Effect.scoped(program), NodeKube.layerServices))
+  complain(found)
 }

@@ -29,6 +29,8 @@ export interface Row {
   readonly id: string
   /** The requirement. */
   readonly name: string
+  /** Why a real cluster cannot be made to show it; nothing where one can. */
+  readonly scripted: string | undefined
   /** Why it says nothing about a server; nothing for the servers that it is for. */
   readonly inapplicable: (server: Lab.Server) => string | undefined
   /** The paths it runs on: both unless the path makes no difference. */
@@ -57,6 +59,7 @@ export const row = (
 ): Row => ({
   id,
   name,
+  scripted: options.scripted,
   paths: options.paths ?? ["direct", "tunnel"],
   inapplicable: (server) => inapplicable(options, server),
   run: Effect.isEffect(run) ? run : Effect.gen(run)

@@ -58,6 +58,8 @@ export interface Result {
   readonly id: string
   readonly name: string
   readonly path: Lab.Path
+  /** Whether only a test cluster can be made to show it. */
+  readonly scripted: boolean
   readonly outcome: "passed" | "failed" | "skipped"
   /** Why it failed or was skipped. */
   readonly message: string | undefined
@@ -112,7 +114,7 @@ const runRow = Effect.fnUntraced(function*(
   row: Row,
   path: Lab.Path
 ): Effect.fn.Return<Result, never, Services> {
-  const common = { id: row.id, name: row.name, path }
+  const common = { id: row.id, name: row.name, path, scripted: row.scripted !== undefined }
   const reason = row.inapplicable(options.server)
   if (reason !== undefined) return { ...common, outcome: "skipped", message: reason, durationMillis: 0 }
   const { rowTimeout = defaultRowTimeout } = options

@@ -95,11 +95,13 @@ describe("the runner", () => {
         row("R2", "is scripted", count, { ...direct, scripted: "it cannot be made to" }),
         row("R3", "ends stdin", count, { ...direct, halfClose: true })
       ]
-      assert.deepStrictEqual(summary(yield* run(rows)), [
+      const here = yield* run(rows)
+      assert.deepStrictEqual(summary(here), [
         ["skipped", "it is another"],
         ["passed", undefined],
         ["passed", undefined]
       ])
+      assert.deepStrictEqual(here.map(({ scripted }) => scripted), [false, true, false])
       assert.strictEqual(runs, 2)
       const old = yield* run(rows, { _tag: "Cluster", version: "v1.28.1" })
       assert.deepStrictEqual(old.map(({ outcome }) => outcome), ["skipped", "skipped", "skipped"])
