@@ -32,6 +32,7 @@ export interface Options {
   readonly harm: Harm
   readonly sizes: ExecPipes.Sizes
   readonly messageBytes: number
+  readonly idleMillis: number
   readonly runtime: Runtime
   readonly records: ExecRecords
   readonly faults: ExecFaults
@@ -133,7 +134,7 @@ const upgrade = (
       }
     })
   }
-  const { messageBytes } = options
+  const { idleMillis, messageBytes } = options
   const { serve } = fault
   const close = Effect.sync(() => {
     record.isOpen = false
@@ -146,8 +147,9 @@ const upgrade = (
       "Sec-WebSocket-Accept": opening._tag === "Opening" ? accept(opening.key) : "",
       "Sec-WebSocket-Protocol": subprotocol
     },
-    serve: (connection) =>
-      serve === undefined
+    serve: (accepted) => {
+      const connection = fault.connection?.(accepted) ?? accepted
+      return serve === undefined
         ? ExecSession.serve(connection, {
           call,
           subprotocol,
@@ -158,9 +160,11 @@ const upgrade = (
           run: fault.run?.(command) ?? command,
           scope: options.scope,
           wire: fault.wire ?? ((wire) => wire),
-          reads: fault.ignoresClient !== true
+          reads: fault.ignoresClient !== true,
+          idleMillis
         })
         : Effect.ensuring(Effect.ignore(serve(Peer.make({ connection, subprotocol, call, messageBytes }))), close)
+    }
   }
   return Effect.succeed(response)
 }

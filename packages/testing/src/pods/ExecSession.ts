@@ -34,10 +34,12 @@ export interface Options {
   readonly wire: (wire: ExecWire.ExecWire) => ExecWire.ExecWire
   /** Whether the connection is read at all. */
   readonly reads: boolean
+  /** How long the connection may be without data in either direction, in milliseconds. */
+  readonly idleMillis: number
 }
 
-// How a client leaves: with a close frame, without, or because of what it sent.
-type Leaving = "closed" | "lost" | "broken"
+// How a client leaves: with a close frame, without, because of what it sent, or because nothing was said for too long.
+type Leaving = "closed" | "lost" | "broken" | "idle"
 
 /** Serves a connection until one of the two ends it. */
 export const serve = Effect.fnUntraced(function*(
@@ -48,7 +50,7 @@ export const serve = Effect.fnUntraced(function*(
   const codec = ExecCodec.make(subprotocol)
   const pipes = ExecPipes.make(options.sizes)
   const { notice, output, stdin } = pipes
-  const wire = options.wire(ExecWire.make({ codec, connection, messageBytes: options.messageBytes }))
+  const wire = options.wire(ExecWire.make({ codec, connection, subprotocol, messageBytes: options.messageBytes }))
   const isTranslated = subprotocol === RemoteCommand.v5
 
   const leave = (how: "closed" | "lost"): void => pipes.leave(ExecPipes.departureOf(harm, { isTranslated, how }))
@@ -58,6 +60,20 @@ export const serve = Effect.fnUntraced(function*(
       Clock.currentTimeMillis,
       (at) => entry.arrive({ at, kind, bytes, backlog: output.size(), afterStatus: entry.record.hasStatus })
     )
+
+  let dataAt = yield* Clock.currentTimeMillis
+  const hasData = Effect.map(Clock.currentTimeMillis, (now) => {
+    dataAt = now
+  })
+
+  // Both ways count, and every message of data, an empty one too; pings and pongs do not.
+  const idleLimit = Effect.gen(function*() {
+    while (true) {
+      const left = dataAt + options.idleMillis - (yield* Clock.currentTimeMillis)
+      if (left <= 0) return
+      yield* Effect.sleep(left)
+    }
+  })
 
   // The server reads on only when what it has read has found a place, and answers no ping meanwhile.
   const receive = Effect.fnUntraced(function*(
@@ -92,8 +108,11 @@ export const serve = Effect.fnUntraced(function*(
   ): Effect.fn.Return<Leaving | undefined, TransportError> {
     switch (event._tag) {
       case "Data": {
+        yield* hasData
         const message = codec.read(harm.misreadsFragments ? { ...event, first: event.frame } : event)
-        return message === undefined ? undefined : yield* receive(message)
+        if (message !== undefined) return yield* receive(message)
+        if (event.first && event.last && event.payload.length === 0) yield* arrive("ignored", 0)
+        return
       }
       case "Ping":
         yield* arrive("ping", event.payload.length)
@@ -139,6 +158,7 @@ export const serve = Effect.fnUntraced(function*(
       if (some === undefined) break
       notice.notify()
       yield* wire.output(some)
+      yield* hasData
       entry.record.outputBytes += some.bytes.length
     }
     const end = output.end()
@@ -169,7 +189,11 @@ export const serve = Effect.fnUntraced(function*(
     yield* Effect.forkIn(command, options.scope)
     yield* Effect.forkChild(loseTail)
     const reader = yield* Effect.forkChild(read)
-    const leaving = yield* Effect.raceFirst(Effect.as(write(), undefined), Fiber.join(reader))
+    const leaving = yield* Effect.raceAllFirst<Effect.Effect<Leaving | undefined, TransportError>>([
+      Effect.as(write(), undefined),
+      Fiber.join(reader),
+      Effect.as(idleLimit, "idle" as const)
+    ])
     if (leaving === undefined) {
       if (!harm.closesAtOnce) yield* Fiber.join(reader)
       return

@@ -19,7 +19,6 @@ export type Received = Exclude<WebSocketFrame.Event, WebSocketFrame.Data> | Clie
 
 /** A server's end, after the 101. It does nothing of itself: no first message, no pongs, no close. */
 export interface Peer extends ExecWire {
-  readonly subprotocol: string
   readonly call: ExecCall
   /** What the client sent next. Fails when the connection is lost, and with `Done` after the client's FIN. */
   readonly receive: Effect.Effect<Received, TransportError | Cause.Done>
@@ -50,7 +49,7 @@ export interface Options {
 /** The server's end of a connection that was just accepted. */
 export const make = ({ call, connection, messageBytes, subprotocol }: Options): Peer => {
   const codec = ExecCodec.make(subprotocol)
-  const wire = Wire.make({ codec, connection, messageBytes })
+  const wire = Wire.make({ codec, connection, messageBytes, subprotocol })
   const decoder = WebSocketFrame.makeDecoder({ role: "server" })
   let received: Array<Received> = []
 
@@ -69,7 +68,6 @@ export const make = ({ call, connection, messageBytes, subprotocol }: Options): 
   const statusOf = (end: End): Uint8Array => codec.status(end, call.command) ?? new Uint8Array(0)
   return {
     ...wire,
-    subprotocol,
     call,
     receive,
     receiveUntil: Effect.fnUntraced(function*(matches) {
