@@ -3,11 +3,14 @@
  */
 import * as Exec from "@effect-k8s/channels/Exec"
 import type { ExecOptions } from "@effect-k8s/channels/ExecOptions"
+import * as RemoteCommand from "@effect-k8s/channels/protocol/RemoteCommand"
+import type { Subprotocol } from "@effect-k8s/channels/protocol/RemoteCommand"
 import * as WebSocketFrame from "@effect-k8s/channels/protocol/WebSocketFrame"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import type { TransportError } from "@effect-k8s/core/TransportError"
 import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
@@ -152,6 +155,40 @@ export const rows: ReadonlyArray<Row> = [
       }
     }
   }, { paths: ["direct"], scripted: "real servers do not ping" }),
+  row(
+    "E13",
+    "a server's idle limit ends a silent command in spite of pings; an empty message in time keeps it, on v5 and v4",
+    function*() {
+      const { client, cluster, target } = yield* Scripted.own({ idleMillis: 1000 })
+      const attempt = Effect.fnUntraced(function*(protocol: Subprotocol, keepAliveAfter: Duration.Input) {
+        const marker = Remote.makeMarker()
+        const command = Exec.on(target, {
+          protocols: [protocol],
+          heartbeat: { after: "50 millis", within: "1 minute", keepAliveAfter }
+        })(["sh", "-c", "sleep 2.5; echo done", marker])
+        const end = yield* reasonOf(Exec.string(command))
+        const [record] = yield* cluster.pods.execs(Scripted.withWord(marker))
+        const count = (kind: string) => record?.arrivals.filter((arrival) => arrival.kind === kind).length ?? 0
+        return { end, pings: count("ping"), keepAlives: count("ignored") }
+      })
+      yield* Effect.gen(function*() {
+        const protocols = [RemoteCommand.v5, RemoteCommand.v4] as const
+        const [lost, kept] = yield* Effect.all([
+          Effect.forEach(protocols, (protocol) => attempt(protocol, "1 minute"), { concurrency: "unbounded" }),
+          Effect.forEach(protocols, (protocol) => attempt(protocol, "200 millis"), { concurrency: "unbounded" })
+        ], { concurrency: "unbounded" })
+        for (const { end, keepAlives, pings } of lost) {
+          yield* same([end, keepAlives], ["ConnectionLost", 0], "end, and empty messages, with pings alone")
+          yield* check(pings > 3, `the server was pinged ${pings} times`)
+        }
+        for (const { end, keepAlives } of kept) {
+          yield* same(end, "success: \"done\\n\"", "end with empty messages")
+          yield* check(keepAlives > 1, `the server was sent ${keepAlives} empty messages`)
+        }
+      }).pipe(Effect.provideService(KubeClient.KubeClient, client))
+    },
+    { scripted: "the idle limit of a real server is four hours" }
+  ),
   row(
     "E25",
     "when the connection is closed, everything that waits on it ends, a blocked write of stdin too",

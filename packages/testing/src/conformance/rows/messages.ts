@@ -214,6 +214,19 @@ export const rows: ReadonlyArray<Row> = [
     )
     yield* same(yield* result(yield* hello(ExecFault.withoutStatus, {})), right, "supervised, with its own record")
   }, { paths: ["direct"], scripted }),
+  row("A1", "a Success of a translator that has lost its backend is not taken for the outcome", function*() {
+    const lost = (options: ExecOptions) => Effect.flatMap(hello(ExecFault.loseBackend(bytes), options), result)
+    // The supervisor's first record and some of the output have passed.
+    const bytes = 50
+    const supervised = yield* lost({ protocols: [RemoteCommand.v5] })
+    yield* same([supervised.end, supervised.code], ["OutcomeUnknown", "OutcomeUnknown"], "supervised, over v5")
+    const older = yield* lost({ protocols: [RemoteCommand.v4] })
+    yield* same([older.end, older.code], ["ConnectionLost", "ConnectionLost"], "supervised, over v4")
+    // A bare command cannot know. It promises nothing.
+    const handle = yield* hello(ExecFault.loseBackend(2), { ...bare, protocols: [RemoteCommand.v5] })
+    yield* same(yield* result(handle), { stdout: "he", end: "ended", code: "success: 0" }, "bare")
+    yield* same(yield* handle.verified, { stdout: false, stderr: false }, "verified")
+  }, { paths: ["direct"], scripted }),
   row("A2", "a close with another code is an unknown outcome that tells the code", function*() {
     for (const options of [bare, {}]) {
       for (const code of [1001, 1011, 4000, undefined]) {
