@@ -16,11 +16,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
-import type { PlatformError } from "effect/PlatformError"
 import type * as ChildProcess from "effect/process/ChildProcess"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as ClientProcess from "./ClientProcess.ts"
 import * as Lab from "./Lab.ts"
 import * as LeakCheck from "./LeakCheck.ts"
 import * as Pods from "./Pods.ts"
@@ -39,10 +38,10 @@ export interface Options {
   /** A namespace to make, and to delete at the end. */
   readonly namespace: string
   /**
-   * A process on the adapter's runtime that starts a command in a container, and copies its stdout. It is given the
-   * namespace, the pod, the container and the words of the command.
+   * A process on the adapter's runtime that runs `ClientProcess.main` on the argument, with the kubeconfig of the server
+   * in `KUBECONFIG`.
    */
-  readonly client: (args: ReadonlyArray<string>) => ChildProcess.Command
+  readonly client: (argument: string) => ChildProcess.Command
   /** What the adapter's process has open. */
   readonly probe: LeakCheck.Probe
   /** Told of each row when it has run. */
@@ -135,7 +134,14 @@ const runRow = Effect.fnUntraced(function*(
     namespace: options.namespace,
     pod: podOf,
     target: (kind = "plain", container) => Target.fromPod(podOf(kind), { container }),
-    victim: (target, argv) => victim(options, target, argv),
+    client: (target, job) => {
+      const args: ClientProcess.Arguments = {
+        target: { ...target, namespace: target.namespace ?? options.namespace },
+        tunnel: path === "tunnel" ? tunnel.port : undefined,
+        job
+      }
+      return options.client(JSON.stringify(args))
+    },
     dials: () => tunnel.dials() - dialled
   })
   const program = Effect.gen(function*() {
@@ -156,17 +162,6 @@ const runRow = Effect.fnUntraced(function*(
     ? { ...common, outcome: "passed", message: undefined, durationMillis }
     : { ...common, outcome: "failed", message: describe(exit.cause), durationMillis }
 })
-
-const victim = (
-  { client, namespace }: Options,
-  target: Target.Target,
-  argv: ReadonlyArray<string>
-): Effect.Effect<void, PlatformError, ChildProcessSpawner> =>
-  Effect.scoped(Effect.gen(function*() {
-    const process = yield* client([target.namespace ?? namespace, target.pod, target.container ?? "", ...argv])
-    yield* Stream.runHead(process.stdout)
-    yield* process.kill({ killSignal: "SIGKILL" })
-  }))
 
 /** Processes in the pods, where they can be counted. */
 const processesIn = (server: Lab.Server): LeakCheck.Probe =>

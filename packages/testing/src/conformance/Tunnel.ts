@@ -13,6 +13,8 @@ import * as Net from "node:net"
 /** A running tunnel. */
 export interface Tunnel {
   readonly dial: Dial
+  /** Where other processes find it; see `dialThrough`. */
+  readonly port: number
   /** Connections that were dialled through it. */
   readonly dials: () => number
   /** Ends every connection through it: in order, or with an RST. New ones still pass. */
@@ -71,7 +73,8 @@ export const make: Effect.Effect<Tunnel, never, Scope.Scope> = Effect.gen(functi
     })
 
   return {
-    dial: (target) => withPreface(port, `${target.host} ${target.port}\n`, () => dials++),
+    dial: through(port, () => dials++),
+    port,
     dials: () => dials,
     drop: (how) => forEachSocket((socket) => how === "fin" ? socket.destroySoon() : socket.resetAndDestroy()),
     silence: forEachSocket((socket) => {
@@ -80,6 +83,12 @@ export const make: Effect.Effect<Tunnel, never, Scope.Scope> = Effect.gen(functi
     })
   }
 })
+
+/** The dialler of a tunnel that runs in another process. */
+export const dialThrough = (port: number): Dial => through(port, () => {})
+
+const through = (port: number, dialled: () => void): Dial => ({ host, port: to }) =>
+  withPreface(port, `${host} ${to}\n`, dialled)
 
 /** A socket to the relay that says where it wants to go, before anything else. */
 const withPreface = (port: number, line: string, dialled: () => void): Socket.Socket => {

@@ -42,7 +42,7 @@ const run = Effect.fnUntraced(function*(rows: ReadonlyArray<Row>, server?: Lab["
     endpoint,
     credentials,
     namespace: "rows",
-    client: (args) => ChildProcess.make("false", args),
+    client: (argument) => ChildProcess.make("false", [argument]),
     probe: LeakCheck.nodeProbe,
     report: (result) => Effect.sync(() => void reported.push(result)),
     rowTimeout: "300 millis",

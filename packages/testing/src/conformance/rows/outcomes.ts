@@ -170,9 +170,13 @@ export const rows: ReadonlyArray<Row> = [
   row("V8", "a command without stdin ends when the process of its client dies", function*() {
     const lab = yield* Lab
     const marker = Remote.makeMarker()
-    yield* lab.victim(lab.target(), endless(marker))
+    yield* Effect.scoped(Effect.gen(function*() {
+      const client = yield* lab.client(lab.target(), { _tag: "Copy", argv: endless(marker) })
+      yield* Stream.runHead(client.stdout)
+      yield* client.kill({ killSignal: "SIGKILL" })
+    }))
     yield* Remote.gone(lab.target(), marker)
-  }, { paths: ["direct"] }),
+  }),
   row(
     "V9",
     "without sh in the image a command that requires the supervisor fails before anything has run",
