@@ -19,6 +19,7 @@ import { Lab, minorVersion } from "../Lab.ts"
 import * as Remote from "../Remote.ts"
 import { check, failureOf, reasonOf, type Row, row, same } from "../Row.ts"
 import * as Scripted from "../Scripted.ts"
+import * as Terminal from "../Terminal.ts"
 
 const MiB = 1024 * 1024
 const scripted = "a real server does not count how often it has started a command"
@@ -203,7 +204,8 @@ export const rows: ReadonlyArray<Row> = [
     "H1",
     "what needs no end of stdin works on a server without v5: outputs, secret variables, a terminal",
     function*() {
-      const { client, target } = yield* Scripted.own({ era: "1.28" })
+      const lab = yield* Lab
+      const { client, cluster, target } = yield* Scripted.own({ era: "1.28" })
       const command = Exec.on(target, { env: { SECRET: Redacted.make("42") } })(["sh", "-c", "echo $SECRET; exit 3"])
       yield* Effect.provideService(
         Effect.gen(function*() {
@@ -211,7 +213,16 @@ export const rows: ReadonlyArray<Row> = [
           yield* same(handle.protocol, "v4.channel.k8s.io", "protocol")
           yield* same(yield* Stream.mkString(Stream.decodeText(handle.stdout)), "42\n", "stdout")
           yield* same(yield* handle.exitCode, 3, "exit code")
-        }),
+
+          const terminal = yield* Terminal.open(target, { width: 80, height: 24 })
+          yield* same(terminal.handle.protocol, "v4.channel.k8s.io", "protocol of the terminal")
+          yield* terminal.shows("24 80")
+          yield* terminal.resize({ width: 200, height: 50 })
+          yield* terminal.shows("50 200")
+          yield* terminal.write("hello")
+          yield* terminal.shows("read hello")
+          yield* terminal.end
+        }).pipe(Effect.provideService(Lab, { ...lab, server: { _tag: "TestCluster", cluster } })),
         KubeClient.KubeClient,
         client
       )
