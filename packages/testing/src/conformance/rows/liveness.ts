@@ -2,6 +2,7 @@
  * Connections that go silent, are lost, or are given up: who is dead is told, and who is only slow is not.
  */
 import * as Exec from "@effect-k8s/channels/Exec"
+import type { ExecHandle } from "@effect-k8s/channels/ExecHandle"
 import type { ExecOptions } from "@effect-k8s/channels/ExecOptions"
 import * as RemoteCommand from "@effect-k8s/channels/protocol/RemoteCommand"
 import type { Subprotocol } from "@effect-k8s/channels/protocol/RemoteCommand"
@@ -51,7 +52,9 @@ const pingClient = (payload: Uint8Array) =>
 /** Everything that somebody may wait for on a running command, by the reason that it fails with. */
 const allEnds = Effect.fnUntraced(function*(lose: Effect.Effect<void>) {
   const { target } = yield* Lab
-  const script = "echo begun; sleep 5; cat >/dev/null"
+  const file = Remote.makeFile()
+  // It reads nothing until it is told.
+  const script = `until [ -e ${file} ]; do sleep 0.05; done; cat >/dev/null; rm ${file}`
   const handle = yield* Exec.on(target(), { stdin: "pipe" })(["sh", "-c", script])
   const waiting = yield* Effect.forEach([
     reasonOf(Stream.runDrain(handle.stdout)),
@@ -61,24 +64,22 @@ const allEnds = Effect.fnUntraced(function*(lose: Effect.Effect<void>) {
     reasonOf(handle.status),
     reasonOf(Stream.run(endless, handle.stdin))
   ], (one) => Effect.forkChild(one, { startImmediately: true }))
-  // Until a write waits for the other side, which reads nothing.
-  let sent = -1
-  while (true) {
-    const { stdinBytes } = yield* handle.stats
-    if (stdinBytes === sent && sent > 0) break
-    sent = stdinBytes
-    yield* Effect.sleep("150 millis")
-  }
+  yield* writeWaits(handle)
   yield* lose
-  return yield* Effect.timeoutOrElse(Fiber.joinAll(waiting), {
+  const ends = yield* Effect.timeoutOrElse(Fiber.joinAll(waiting), {
     duration: atOnce,
     orElse: () => Effect.succeed([`nothing within ${atOnce}`])
   })
+  yield* Exec.exitCode(Exec.on(target())(["touch", file]))
+  return ends
 })
 
-/** Reads the client's bytes until one of them is the beginning of a message, and no more until it is told. */
-const stopReading = (blocked: Deferred.Deferred<void>, goOn: Deferred.Deferred<void>, ended: Deferred.Deferred<void>) =>
-  Effect.fnUntraced(function*(peer: Peer): Effect.fn.Return<void, TransportError | Cause.Done> {
+/** Reads the client's bytes until a message has begun, and no more until it is told; then everything to the end. */
+const stopReading = Effect.fnUntraced(function*() {
+  const blocked = yield* Deferred.make<void>()
+  const goOn = yield* Deferred.make<void>()
+  const ended = yield* Deferred.make<void>()
+  const serve = Effect.fnUntraced(function*(peer: Peer): Effect.fn.Return<void, TransportError | Cause.Done> {
     yield* peer.ready(1)
     yield* peer.say(1, SupervisorRecords.started(peer.call))
     yield* peer.receive
@@ -87,6 +88,19 @@ const stopReading = (blocked: Deferred.Deferred<void>, goOn: Deferred.Deferred<v
     yield* Effect.exit(Effect.forever(peer.pull))
     yield* Deferred.succeed(ended, undefined)
   })
+  return { blocked, goOn, ended, serve }
+})
+
+/** Waits until no more of a command's stdin is taken: a write waits for the other side. */
+const writeWaits = Effect.fnUntraced(function*({ stats }: ExecHandle) {
+  let sent = -1
+  while (true) {
+    const { stdinBytes } = yield* stats
+    if (stdinBytes === sent && sent > 0) return
+    sent = stdinBytes
+    yield* Effect.sleep("150 millis")
+  }
+})
 
 /** The rows, in the order of the list of cases. */
 export const rows: ReadonlyArray<Row> = [
@@ -206,20 +220,23 @@ export const rows: ReadonlyArray<Row> = [
     const { target } = yield* Lab
     for (const supervise of ["preferred", "never"] as const) {
       const marker = Remote.makeMarker()
-      const [blocked, goOn, ended] = yield* Effect.all([
-        Deferred.make<void>(),
-        Deferred.make<void>(),
-        Deferred.make<void>()
-      ])
-      yield* Scripted.fault(marker, ExecFault.script(stopReading(blocked, goOn, ended)))
-      const command = Exec.feed(Exec.on(target(), { supervise })(["cat", marker]), endless)
-      const fiber = yield* Effect.forkChild(Exec.exitCode(command))
+      const { blocked, ended, goOn, serve } = yield* stopReading()
+      yield* Scripted.fault(marker, ExecFault.script(serve))
+      const started = yield* Deferred.make<ExecHandle>()
+      const fiber = yield* Effect.forkChild(Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Exec.on(target(), { supervise, stdin: "pipe" })(["cat", marker])
+        yield* Deferred.succeed(started, handle)
+        yield* Stream.run(endless, handle.stdin)
+      })))
       yield* Deferred.await(blocked)
-      // Until the buffers between are full, and the write stands still.
-      yield* Effect.sleep("300 millis")
+      yield* writeWaits(yield* Deferred.await(started))
       yield* Fiber.interrupt(fiber)
       yield* Deferred.succeed(goOn, undefined)
-      yield* Deferred.await(ended)
+      // No deadline of ours is as short as this; what ends the connection is the interruption.
+      yield* Effect.timeoutOrElse(Deferred.await(ended), {
+        duration: "4 seconds",
+        orElse: () => check(false, "the connection is still open")
+      })
     }
   }, {
     paths: ["direct"],
