@@ -33,8 +33,10 @@ export interface Row {
   readonly scripted: string | undefined
   /** Why it says nothing about a server; nothing for the servers that it is for. */
   readonly inapplicable: (server: Lab.Server) => string | undefined
-  /** The paths it runs on: both unless the path makes no difference. */
+  /** The paths it runs on. */
   readonly paths: ReadonlyArray<Lab.Path>
+  /** Why it is not both of them. */
+  readonly why: string | undefined
   readonly run: Effect.Effect<void, unknown, Environment>
 }
 
@@ -44,8 +46,8 @@ export interface Options {
   readonly scripted?: string | undefined
   /** It writes stdin to its end, which servers before 1.30 cannot be told over WebSocket. */
   readonly halfClose?: boolean | undefined
-  /** Both unless told. */
-  readonly paths?: ReadonlyArray<Lab.Path> | undefined
+  /** The only path it runs on, and why the other makes no sense. Both unless told. */
+  readonly only?: { readonly path: Lab.Path; readonly why: string } | undefined
   /** What makes it say nothing about some servers, besides the above. */
   readonly inapplicable?: ((server: Lab.Server) => string | undefined) | undefined
 }
@@ -60,7 +62,8 @@ export const row = (
   id,
   name,
   scripted: options.scripted,
-  paths: options.paths ?? ["direct", "tunnel"],
+  paths: options.only === undefined ? ["direct", "tunnel"] : [options.only.path],
+  why: options.only?.why,
   inapplicable: (server) => inapplicable(options, server),
   run: Effect.isEffect(run) ? run : Effect.gen(run)
 })

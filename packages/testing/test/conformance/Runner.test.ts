@@ -55,7 +55,7 @@ const run = Effect.fnUntraced(function*(rows: ReadonlyArray<Row>, server?: Lab["
   return results
 })
 
-const direct = { paths: ["direct"] } as const
+const direct = { only: { path: "direct", why: "one is enough" } } as const
 
 /** The outcomes and messages of rows, in order. */
 const summary = (results: ReadonlyArray<Runner.Result>) => results.map(({ message, outcome }) => [outcome, message])
@@ -153,7 +153,7 @@ describe("the runner", () => {
       })
       const results = yield* run([
         row("R1", "runs on both", look),
-        row("R2", "runs on one", look, { paths: ["tunnel"] })
+        row("R2", "runs on one", look, { only: { path: "tunnel", why: "it says so" } })
       ])
       assert.deepStrictEqual(results.map(({ id, path }) => `${id} ${path}`), ["R1 direct", "R1 tunnel", "R2 tunnel"])
       assert.deepStrictEqual(seen, ["direct by itself", "tunnel by the dialler", "tunnel by the dialler"])

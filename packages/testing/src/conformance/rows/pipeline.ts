@@ -132,7 +132,7 @@ export const rows: ReadonlyArray<Row> = [
     const error = yield* Effect.flip(Exec.run(pipeline))
     yield* same(summary(error), { stage: 0, reason: "ConnectionLost", ends: ["Failed", "Interrupted"] }, "failure")
     yield* check(!ended, "the through stage saw an end of its input")
-  }, { paths: ["tunnel"] }),
+  }, { only: { path: "tunnel", why: "the tunnel is what ends the connection" } }),
   row("X3", "a pipeline that is interrupted at any moment leaves nothing", function*() {
     const { target } = yield* Lab
     const marker = Remote.makeMarker()

@@ -100,7 +100,7 @@ export const rows: ReadonlyArray<Row> = [
     })
     yield* same(both.reason._tag === "UpgradeRefused" ? both.reason.attempts.length : 0, 2, "attempts told")
     yield* refused(ExecFault.refuseSubprotocol, { stdin: "pipe" }, { reason: "HalfCloseUnsupported", words: ["v5"] })
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("E9", "an upgrade that is none, by its headers, is refused by us, and says which header", function*() {
     const { target } = yield* Lab
     for (const [fault, word] of wrongAnswers) {
@@ -111,7 +111,7 @@ export const rows: ReadonlyArray<Row> = [
       yield* check(error.message.includes(word), `"${word}" is not in the message: ${error.message}`)
       yield* same(yield* injected.hits, 1, "requests")
     }
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("E14", "TLS material that cannot be used fails before anything is dialled", function*() {
     const lab = yield* Lab
     const clientCertificate = { cert: "no certificate", key: Redacted.make("no key") }
@@ -121,21 +121,21 @@ export const rows: ReadonlyArray<Row> = [
     )
     yield* same(reason, "Transport", "reason")
     yield* same(lab.dials(), 0, "dials")
-  }, { paths: ["tunnel"] }),
+  }, { only: { path: "tunnel", why: "the dialler is what counts the connections" } }),
   row("E29", "each refusal is a reason of its own, in the server's words, and starts nothing", function*() {
     for (const [fault, reason, words] of refusals) yield* refused(fault, {}, { reason, words })
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("E29", "a refusal that asks to come back later says when", function*() {
     const { reason } = yield* refused(tryAgain, {}, { reason: "TooManyRequests", words: ["slow down", "3000 ms"] })
     yield* same(reason._tag === "TooManyRequests" ? reason.retryAfterMillis : undefined, 3000, "delay")
     const text = ExecFault.refuse(429, "too fast", { "Retry-After": "2" })
     yield* refused(text, {}, { reason: "TooManyRequests", words: ["too fast", "2000 ms"] })
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("E29", "of a long refusal an excerpt is kept", function*() {
     const error = yield* refused(ExecFault.refuse(500, "x".repeat(1_000_000)), {}, {
       reason: "UpgradeRefused",
       words: ["xxx..."]
     })
     yield* check(error.message.length < 1000, `the message has ${error.message.length} characters`)
-  }, { paths: ["direct"], scripted })
+  }, { scripted })
 ]

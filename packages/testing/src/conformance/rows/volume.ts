@@ -57,7 +57,7 @@ export const rows: ReadonlyArray<Row> = [
       const command = Exec.on(target(), { stderr: "ignore", supervise })(["sh", "-c", script])
       yield* same(yield* Exec.string(command), "behind\n", `stdout, ${supervise}`)
     }
-  }, { paths: ["direct"] }),
+  }),
   row(
     "A9",
     "1 GiB goes to the stdin of a command that is slow to begin, and memory stays flat",
