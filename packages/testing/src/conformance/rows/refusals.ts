@@ -7,12 +7,14 @@ import * as Credentials from "@effect-k8s/core/Credentials"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import type * as KubeError from "@effect-k8s/core/KubeError"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
 import * as Redacted from "effect/Redacted"
 import * as ExecFault from "../../pods/ExecFault.ts"
 import * as Respond from "../../server/Respond.ts"
 import * as Failure from "../../store/Failure.ts"
 import * as Clients from "../Clients.ts"
 import { Lab } from "../Lab.ts"
+import * as Listeners from "../Listeners.ts"
 import * as Remote from "../Remote.ts"
 import { check, failureOf, reasonOf, type Row, row, same } from "../Row.ts"
 import * as Scripted from "../Scripted.ts"
@@ -80,6 +82,15 @@ const refusals: ReadonlyArray<readonly [fault: ExecFault.ExecFault, reason: stri
   [ExecFault.raw("", "reset"), "Transport: ConnectionLost", ["was lost"]]
 ]
 
+const kubeconfig = (server: string): string =>
+  JSON.stringify({
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name: "main", cluster: { server } }],
+    users: [],
+    contexts: [{ name: "production", context: { cluster: "main" } }]
+  })
+
 const wrongAnswers: ReadonlyArray<readonly [fault: ExecFault.ExecFault, word: string]> = [
   [ExecFault.wrongAccept, "Sec-WebSocket-Accept"],
   [ExecFault.headers({ "Sec-WebSocket-Accept": undefined }), "Sec-WebSocket-Accept"],
@@ -122,6 +133,25 @@ export const rows: ReadonlyArray<Row> = [
     yield* same(reason, "Transport", "reason")
     yield* same(lab.dials(), 0, "dials")
   }, { only: { path: "tunnel", why: "the dialler is what counts the connections" } }),
+  row("E14", "a context that is missing fails before anything is dialled, and tells which there are", function*() {
+    const { target } = yield* Lab
+    const fs = yield* FileSystem.FileSystem
+    const { connections, port } = yield* Listeners.saying("")
+    const file = yield* fs.makeTempFileScoped({ prefix: "conformance-" })
+    yield* fs.writeFileString(file, kubeconfig(`http://127.0.0.1:${port}`))
+    const attempt = (context: string) => {
+      const command = Exec.provide(Exec.on(target())(["true"]), KubeClient.layerKubeConfig({ files: [file], context }))
+      return failureOf(Effect.scoped(command))
+    }
+    const missing = yield* attempt("producton")
+    yield* same(missing._tag === "KubeConfigError" ? missing.reason._tag : missing._tag, "ContextNotFound", "reason")
+    for (const word of ["producton", "production", file]) {
+      yield* check(missing.message.includes(word), `"${word}" is not in the message: ${missing.message}`)
+    }
+    yield* same(connections(), 0, "connections")
+    yield* same((yield* attempt("production"))._tag, "KubeError", "error of a context that is there")
+    yield* same(connections(), 1, "connections of a context that is there")
+  }, { only: { path: "direct", why: "a kubeconfig names no dialler" } }),
   row("E29", "each refusal is a reason of its own, in the server's words, and starts nothing", function*() {
     for (const [fault, reason, words] of refusals) yield* refused(fault, {}, { reason, words })
   }, { scripted }),
