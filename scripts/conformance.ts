@@ -1,11 +1,13 @@
 /**
  * `pnpm conformance [--runtime node|deno] [--kubeconfig FILE] [--filter TEXT] [--json FILE]`: runs the table against a
  * fresh TestCluster, or against the cluster of a kubeconfig, in a namespace of its own that is deleted at the end. A
- * filter is a list of ids, and of texts in the names, with commas: `E1,V2,terminal`.
+ * filter is a list of ids, and of texts in the names, with commas: `E1,V2,terminal`. Exits with 0 when no row has failed,
+ * with 1 when one has, and with 2 when nothing was run.
  */
 import * as Credentials from "@effect-k8s/core/Credentials"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as KubeConfig from "@effect-k8s/core/KubeConfig"
+import * as Filter from "@effect-k8s/testing/conformance/Filter"
 import type * as Lab from "@effect-k8s/testing/conformance/Lab"
 import { images } from "@effect-k8s/testing/conformance/Pods"
 import * as Runner from "@effect-k8s/testing/conformance/Runner"
@@ -15,7 +17,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as ChildProcess from "effect/process/ChildProcess"
 import { spawnSync } from "node:child_process"
-import { writeFileSync } from "node:fs"
+import { closeSync, openSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { inDeno, type Runtime } from "./conformance/Runtime.ts"
@@ -35,10 +37,7 @@ const colour = process.stdout.isTTY
 const paint = (code: number, text: string): string => colour ? `\x1b[${code}m${text}\x1b[0m` : text
 const marks = { passed: paint(32, "ok  "), failed: paint(31, "FAIL"), skipped: paint(33, "skip") }
 
-const filters = values.filter?.toLowerCase().split(",")
-
-const matches = ({ id, name }: { readonly id: string; readonly name: string }): boolean =>
-  filters === undefined || filters.some((text) => id.toLowerCase() === text || name.toLowerCase().includes(text))
+const rows = values.filter === undefined ? table : Filter.select(table, values.filter)
 
 const report = (result: Runner.Result): Effect.Effect<void> =>
   Effect.sync(() => {
@@ -83,11 +82,11 @@ const program = Effect.fnUntraced(function*(runtime: Runtime) {
   console.log(`conformance: ${what} at ${server.endpoint.url.origin}, ${runtime.name}`)
   const [command, ...before] = runtime.runs(client)
   const results = yield* Runner.run({
-    rows: table.filter(matches),
+    rows,
     ...server,
     namespace: `conformance-${crypto.randomUUID().slice(0, 8)}`,
-    client: (args) =>
-      ChildProcess.make(command, [...before, ...args], {
+    client: (argument) =>
+      ChildProcess.make(command, [...before, argument], {
         env: { KUBECONFIG: server.kubeconfig },
         extendEnv: true,
         stderr: "inherit"
@@ -100,7 +99,7 @@ const program = Effect.fnUntraced(function*(runtime: Runtime) {
     writeFileSync(values.json, JSON.stringify({ server: what, runtime: runtime.name, results }, null, 2))
   }
   console.log(`${count("passed")} passed, ${count("failed")} failed, ${count("skipped")} skipped`)
-  if (count("failed") > 0 || results.length === 0) process.exitCode = 1
+  if (count("failed") > 0) process.exitCode = 1
 })
 
 const runtimes: Readonly<Record<string, () => Promise<{ readonly runtime: Runtime }>>> = {
@@ -108,16 +107,40 @@ const runtimes: Readonly<Record<string, () => Promise<{ readonly runtime: Runtim
   deno: () => import("./conformance/deno.ts")
 }
 
-const isDeno = "Deno" in globalThis
-const load = runtimes[values.runtime]
-if (load === undefined) {
-  console.error(`there is no adapter for ${values.runtime}; use --runtime ${Object.keys(runtimes).join(" or ")}`)
+/** Why nothing can be run; found out before anything is. */
+const problem = (): string | undefined => {
+  if (!(values.runtime in runtimes)) {
+    return `there is no adapter for ${values.runtime}; use --runtime ${Object.keys(runtimes).join(" or ")}`
+  }
+  if (rows.length === 0) return `no row is meant by "${values.filter}"`
+  if (values.json === undefined) return undefined
+  try {
+    closeSync(openSync(values.json, "a"))
+    return undefined
+  } catch (cause) {
+    return `the results cannot be written to ${values.json}: ${cause instanceof Error ? cause.message : String(cause)}`
+  }
+}
+
+const complain = (message: string): void => {
+  console.error(message)
   process.exitCode = 2
-} else if (values.runtime === "deno" && !isDeno) {
+}
+
+const found = problem()
+const load = runtimes[values.runtime]
+if (found !== undefined || load === undefined) {
+  complain(found ?? "")
+} else if (values.runtime === "deno" && !("Deno" in globalThis)) {
   const [command, ...args] = inDeno(fileURLToPath(import.meta.url))
   const { signal, status } = spawnSync(command, [...args, ...process.argv.slice(2)], { stdio: "inherit" })
   process.exitCode = status ?? (signal === null ? 1 : 128)
 } else {
   const { runtime } = await load()
-  await Effect.runPromise(Effect.provide(Effect.scoped(program(runtime)), runtime.services))
+  await Effect.runPromise(
+    Effect.scoped(program(runtime)).pipe(
+      Effect.catch(({ message }) => Effect.sync(() => complain(message))),
+      Effect.provide(runtime.services)
+    )
+  )
 }

@@ -10,40 +10,11 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { execFile, spawn } from "node:child_process"
-import { mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { delimiter, dirname, join } from "node:path"
+import { join } from "node:path"
 import { eventually } from "./support/Eventually.ts"
-
-// `kubectl` on the path, and `kubectl.1.33` and the like beside it, which some distributions have.
-const findBinaries = (): ReadonlyArray<readonly [string, string]> => {
-  const isKubectl = /^kubectl(\.\d+\.\d+)?$/
-  const found = new Map<string, string>()
-  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
-    for (const place of [folder, ...real(join(folder, "kubectl")).map(dirname)]) {
-      for (const name of entries(place).filter((entry) => isKubectl.test(entry))) {
-        const path = real(join(place, name))[0]
-        if (path !== undefined && !Array.from(found.values()).includes(path)) found.set(name, path)
-      }
-    }
-  }
-  const versioned = Array.from(found).filter(([name]) => name !== "kubectl")
-  return (versioned.length > 0 ? versioned : Array.from(found)).sort(([a], [b]) => a.localeCompare(b))
-}
-const entries = (folder: string): ReadonlyArray<string> => {
-  try {
-    return readdirSync(folder)
-  } catch {
-    return []
-  }
-}
-const real = (path: string): ReadonlyArray<string> => {
-  try {
-    return [realpathSync(path)]
-  } catch {
-    return []
-  }
-}
+import { installed } from "./support/Kubectl.ts"
 
 interface Ran {
   readonly code: number
@@ -100,10 +71,8 @@ const manifest = (value: string): string => {
   return JSON.stringify({ apiVersion: "v1", kind: "List", items })
 }
 
-const binaries = findBinaries()
-
-describe.skipIf(binaries.length === 0)("kubectl (skipped where none is installed)", () => {
-  for (const [name, binary] of binaries) {
+describe.skipIf(installed.length === 0)("kubectl (skipped where none is on the path)", () => {
+  for (const { name, path: binary } of installed) {
     describe(name, () => {
       it.effect("gets, lists and prints", () =>
         Effect.gen(function*() {

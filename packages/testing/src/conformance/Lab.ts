@@ -8,8 +8,10 @@ import type { Endpoint } from "@effect-k8s/core/Endpoint"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { PlatformError } from "effect/PlatformError"
-import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import type { ChildProcessHandle, ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import type * as Scope from "effect/Scope"
 import type * as TestCluster from "../TestCluster.ts"
+import type { Job } from "./ClientProcess.ts"
 import type { Tunnel } from "./Tunnel.ts"
 
 /** What answers. */
@@ -50,11 +52,11 @@ export class Lab extends Context.Service<Lab, {
   readonly pod: (kind: PodKind) => Pod
   /** The first, or the named, container of a running pod of a kind. */
   readonly target: (kind?: PodKind, container?: string) => Target.Target
-  /** Starts a command from a process of its own, and kills that process with SIGKILL once there is output. */
-  readonly victim: (
+  /** Starts a client on the row's path in a process of its own, which the scope ends. */
+  readonly client: (
     target: Target.Target,
-    argv: ReadonlyArray<string>
-  ) => Effect.Effect<void, PlatformError, ChildProcessSpawner>
+    job: Job
+  ) => Effect.Effect<ChildProcessHandle, PlatformError, ChildProcessSpawner | Scope.Scope>
   /** Connections that the dialler of the path has opened for this row. */
   readonly dials: () => number
 }>()("@effect-k8s/testing/conformance/Lab") {}

@@ -16,7 +16,13 @@ export const kindsOf = (server: Lab.Server): ReadonlyArray<Lab.PodKind> =>
 
 const image = "localhost/busybox:1"
 
-const container = (name: string, of: string = image) => ({ name, image: of, command: ["sleep", "1000000"] })
+const container = (kind: Lab.PodKind, name: string, of: string = image) => ({
+  name,
+  image: of,
+  command: ["sleep", "1000000"],
+  // By this a command tells where it runs: `three/side`.
+  env: [{ name: "WHERE", value: `${kind}/${name}` }]
+})
 
 const podOf = (kind: Lab.PodKind): PodInput => ({
   metadata: {
@@ -29,12 +35,16 @@ const podOf = (kind: Lab.PodKind): PodInput => ({
 const containersOf = (kind: Lab.PodKind): PodSpec["containers"] => {
   switch (kind) {
     case "plain":
-      return [container("main")]
+      return [container(kind, "main")]
     case "three":
-      return [container("main"), container("side"), { ...container("tty"), tty: true, stdin: true }]
+      return [
+        container(kind, "main"),
+        container(kind, "side"),
+        { ...container(kind, "tty"), tty: true, stdin: true }
+      ]
     case "shell-less":
     case "cat-less":
-      return [container("main", `conformance/${kind}`)]
+      return [container(kind, "main", `conformance/${kind}`)]
   }
 }
 

@@ -6,9 +6,11 @@ import type { Platform } from "@effect-k8s/core/Transport"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
+import * as Formatter from "effect/Formatter"
 import type * as Path from "effect/Path"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type * as Scope from "effect/Scope"
+import { isDeepStrictEqual } from "node:util"
 import * as Lab from "./Lab.ts"
 
 /** What a row's program may use. */
@@ -27,10 +29,14 @@ export interface Row {
   readonly id: string
   /** The requirement. */
   readonly name: string
+  /** Why a real cluster cannot be made to show it; nothing where one can. */
+  readonly scripted: string | undefined
   /** Why it says nothing about a server; nothing for the servers that it is for. */
   readonly inapplicable: (server: Lab.Server) => string | undefined
-  /** The paths it runs on: both unless the path makes no difference. */
+  /** The paths it runs on. */
   readonly paths: ReadonlyArray<Lab.Path>
+  /** Why it is not both of them. */
+  readonly why: string | undefined
   readonly run: Effect.Effect<void, unknown, Environment>
 }
 
@@ -40,8 +46,8 @@ export interface Options {
   readonly scripted?: string | undefined
   /** It writes stdin to its end over WebSocket, which servers before 1.30 cannot be told. */
   readonly halfClose?: boolean | undefined
-  /** Both unless told. */
-  readonly paths?: ReadonlyArray<Lab.Path> | undefined
+  /** The only path it runs on, and why the other makes no sense. Both unless told. */
+  readonly only?: { readonly path: Lab.Path; readonly why: string } | undefined
   /** What makes it say nothing about some servers, besides the above. */
   readonly inapplicable?: ((server: Lab.Server) => string | undefined) | undefined
 }
@@ -55,7 +61,9 @@ export const row = (
 ): Row => ({
   id,
   name,
-  paths: options.paths ?? ["direct", "tunnel"],
+  scripted: options.scripted,
+  paths: options.only === undefined ? ["direct", "tunnel"] : [options.only.path],
+  why: options.only?.why,
   inapplicable: (server) => inapplicable(options, server),
   run: Effect.isEffect(run) ? run : Effect.gen(run)
 })
@@ -76,11 +84,11 @@ export class Unmet extends Data.TaggedError("Unmet")<{ readonly message: string 
 export const check = (condition: boolean, message: string): Effect.Effect<void, Unmet> =>
   condition ? Effect.void : Effect.fail(new Unmet({ message }))
 
-/** Fails unless the two are the same. */
+/** Fails unless the two have the same structure and the same values: `undefined`, `null` and `NaN` are three. */
 export const same = <A>(actual: A, expected: A, what: string): Effect.Effect<void, Unmet> =>
   check(
-    JSON.stringify(actual) === JSON.stringify(expected),
-    `${what}: expected ${JSON.stringify(expected)}, got ${JSON.stringify(actual)}`
+    isDeepStrictEqual(actual, expected),
+    `${what}: expected ${Formatter.format(expected)}, got ${Formatter.format(actual)}`
   )
 
 /** The tag of the reason that an effect fails with, or what it gives. */

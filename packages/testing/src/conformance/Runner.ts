@@ -11,15 +11,15 @@ import type { KubeError } from "@effect-k8s/core/KubeError"
 import type { Platform } from "@effect-k8s/core/Transport"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
-import type { PlatformError } from "effect/PlatformError"
 import type * as ChildProcess from "effect/process/ChildProcess"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as ClientProcess from "./ClientProcess.ts"
 import * as Lab from "./Lab.ts"
 import * as LeakCheck from "./LeakCheck.ts"
 import * as Pods from "./Pods.ts"
@@ -38,14 +38,18 @@ export interface Options {
   /** A namespace to make, and to delete at the end. */
   readonly namespace: string
   /**
-   * A process on the adapter's runtime that starts a command in a container, and copies its stdout. It is given the
-   * namespace, the pod, the container and the words of the command.
+   * A process on the adapter's runtime that runs `ClientProcess.main` on the argument, with the kubeconfig of the server
+   * in `KUBECONFIG`.
    */
-  readonly client: (args: ReadonlyArray<string>) => ChildProcess.Command
+  readonly client: (argument: string) => ChildProcess.Command
   /** What the adapter's process has open. */
   readonly probe: LeakCheck.Probe
   /** Told of each row when it has run. */
   readonly report: (result: Result) => Effect.Effect<void>
+  /** How long a row may take; 90 seconds unless told. */
+  readonly rowTimeout?: Duration.Input | undefined
+  /** How long what a row has left may take to end. */
+  readonly leaks?: LeakCheck.Options | undefined
 }
 
 /** What became of a row on a path. */
@@ -53,6 +57,8 @@ export interface Result {
   readonly id: string
   readonly name: string
   readonly path: Lab.Path
+  /** Whether only a test cluster can be made to show it. */
+  readonly scripted: boolean
   readonly outcome: "passed" | "failed" | "skipped"
   /** Why it failed or was skipped. */
   readonly message: string | undefined
@@ -60,7 +66,7 @@ export interface Result {
 }
 
 /** No row takes longer than this when it works. */
-const rowTimeout = "90 seconds"
+const defaultRowTimeout: Duration.Input = "90 seconds"
 
 /** Runs the rows in order. Fails only when the namespace or a pod cannot be made. */
 export const run = Effect.fnUntraced(function*(
@@ -107,9 +113,10 @@ const runRow = Effect.fnUntraced(function*(
   row: Row,
   path: Lab.Path
 ): Effect.fn.Return<Result, never, Services> {
-  const common = { id: row.id, name: row.name, path }
+  const common = { id: row.id, name: row.name, path, scripted: row.scripted !== undefined }
   const reason = row.inapplicable(options.server)
   if (reason !== undefined) return { ...common, outcome: "skipped", message: reason, durationMillis: 0 }
+  const { rowTimeout = defaultRowTimeout } = options
   const began = yield* Clock.currentTimeMillis
   const dialled = tunnel.dials()
   const endpoint = path === "direct" ? options.endpoint : { ...options.endpoint, dial: tunnel.dial }
@@ -127,7 +134,14 @@ const runRow = Effect.fnUntraced(function*(
     namespace: options.namespace,
     pod: podOf,
     target: (kind = "plain", container) => Target.fromPod(podOf(kind), { container }),
-    victim: (target, argv) => victim(options, target, argv),
+    client: (target, job) => {
+      const args: ClientProcess.Arguments = {
+        target: { ...target, namespace: target.namespace ?? options.namespace },
+        tunnel: path === "tunnel" ? tunnel.port : undefined,
+        job
+      }
+      return options.client(JSON.stringify(args))
+    },
     dials: () => tunnel.dials() - dialled
   })
   const program = Effect.gen(function*() {
@@ -137,26 +151,17 @@ const runRow = Effect.fnUntraced(function*(
     Effect.provideService(Lab.Lab, lab),
     Effect.timeoutOrElse({
       duration: rowTimeout,
-      orElse: () => Effect.fail(new Unmet({ message: `no end within ${rowTimeout}` }))
+      orElse: () =>
+        Effect.fail(new Unmet({ message: `no end within ${Duration.format(Duration.fromInputUnsafe(rowTimeout))}` }))
     })
   )
-  const exit = yield* Effect.exit(LeakCheck.checked(program, LeakCheck.all(options.probe, processesIn(options.server))))
+  const probe = LeakCheck.all(options.probe, processesIn(options.server))
+  const exit = yield* Effect.exit(LeakCheck.checked(program, probe, options.leaks))
   const durationMillis = (yield* Clock.currentTimeMillis) - began
   return Exit.isSuccess(exit)
     ? { ...common, outcome: "passed", message: undefined, durationMillis }
     : { ...common, outcome: "failed", message: describe(exit.cause), durationMillis }
 })
-
-const victim = (
-  { client, namespace }: Options,
-  target: Target.Target,
-  argv: ReadonlyArray<string>
-): Effect.Effect<void, PlatformError, ChildProcessSpawner> =>
-  Effect.scoped(Effect.gen(function*() {
-    const process = yield* client([target.namespace ?? namespace, target.pod, target.container ?? "", ...argv])
-    yield* Stream.runHead(process.stdout)
-    yield* process.kill({ killSignal: "SIGKILL" })
-  }))
 
 /** Processes in the pods, where they can be counted. */
 const processesIn = (server: Lab.Server): LeakCheck.Probe =>

@@ -5,6 +5,7 @@ import type { Row } from "./Row.ts"
 import { rows as exec } from "./rows/exec.ts"
 import { rows as liveness } from "./rows/liveness.ts"
 import { rows as messages } from "./rows/messages.ts"
+import { rows as mistakes } from "./rows/mistakes.ts"
 import { rows as outcomes } from "./rows/outcomes.ts"
 import { rows as pipeline } from "./rows/pipeline.ts"
 import { rows as refusals } from "./rows/refusals.ts"
@@ -19,6 +20,7 @@ export const table: ReadonlyArray<Row> = [
   ...exec,
   ...messages,
   ...refusals,
+  ...mistakes,
   ...liveness,
   ...volume,
   ...upgrade,

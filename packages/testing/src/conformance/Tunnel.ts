@@ -14,6 +14,8 @@ import * as Multiplexer from "./Multiplexer.ts"
 /** A running tunnel. */
 export interface Tunnel {
   readonly dial: Dial
+  /** Where other processes find it; see `dialThrough`. */
+  readonly port: number
   /** Connections that were dialled through it. */
   readonly dials: () => number
   /** Ends the agent's connection, and with it all that go through it: in order, or with an RST. The agent dials again. */
@@ -32,15 +34,8 @@ interface Carrier {
 
 /** Starts a tunnel; the scope ends it and its connections. */
 export const make: Effect.Effect<Tunnel, never, Scope.Scope> = Effect.gen(function*() {
-  const hub = yield* Effect.acquireRelease(
-    Effect.callback<Net.Server>((resume) => {
-      const server = Net.createServer({ noDelay: true })
-      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-    }),
-    (server) => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
-  )
-  const address = hub.address()
-  const port = typeof address === "object" && address !== null ? address.port : 0
+  const hub = yield* listen({ noDelay: true })
+  const port = portOf(hub)
 
   /** The agent dials out. */
   const connect = Effect.callback<Carrier>((resume) => {
@@ -60,6 +55,9 @@ export const make: Effect.Effect<Tunnel, never, Scope.Scope> = Effect.gen(functi
     })
   )
 
+  const door = yield* listen({ noDelay: true, allowHalfOpen: true })
+  door.on("connection", (socket) => admit(socket, (target) => carrier.streams.open(target)))
+
   const open = ({ host, port }: Parameters<Dial>[0]): Effect.Effect<Duplex, never, Scope.Scope> =>
     Effect.acquireRelease(
       Effect.sync(() => {
@@ -71,6 +69,7 @@ export const make: Effect.Effect<Tunnel, never, Scope.Scope> = Effect.gen(functi
 
   return {
     dial: (target) => lazily(NodeSocket.fromDuplex(open(target))),
+    port: portOf(door),
     dials: () => dials,
     // Whoever drops it may be interrupted by the loss.
     drop: Effect.fnUntraced(function*(how) {
@@ -97,6 +96,58 @@ const relay = (target: string, stream: Duplex): void => {
   stream.pipe(socket)
   socket.pipe(stream)
 }
+
+/** A server on the loopback; the scope closes it. */
+const listen = (options: Net.ServerOpts): Effect.Effect<Net.Server, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.callback<Net.Server>((resume) => {
+      const server = Net.createServer(options)
+      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
+  )
+
+const portOf = (server: Net.Server): number => {
+  const address = server.address()
+  return typeof address === "object" && address !== null ? address.port : 0
+}
+
+/** Joins a connection of another process, which begins with a line that says where it wants to go, to a stream. */
+const admit = (socket: Net.Socket, open: (target: string) => Duplex): void => {
+  socket.on("error", () => socket.destroy())
+  socket.once("readable", () => {
+    const head: Buffer | null = socket.read()
+    const end = head?.indexOf("\n") ?? -1
+    if (head === null || end === -1) {
+      socket.destroy()
+      return
+    }
+    const stream = open(head.subarray(0, end).toString())
+    socket.unshift(head.subarray(end + 1))
+    stream.on("close", () => socket.destroy())
+    socket.on("close", () => stream.destroy())
+    socket.pipe(stream)
+    stream.pipe(socket)
+  })
+}
+
+/** The dialler of a tunnel that runs in another process. */
+export const dialThrough = (port: number): Dial => (target) =>
+  lazily(Effect.map(
+    NodeSocket.makeNet({ host: "127.0.0.1", port, noDelay: true }),
+    (socket) => withPreface(socket, `${target.host} ${target.port}\n`)
+  ))
+
+const withPreface = (socket: Socket.Socket, line: string): Socket.Socket =>
+  Socket.make({
+    reader: Effect.gen(function*() {
+      const reader = yield* socket.reader
+      const writer = yield* socket.writer
+      yield* writer.write(line)
+      return reader
+    }),
+    writer: socket.writer
+  })
 
 /** A socket from what makes one. */
 const lazily = (make: Effect.Effect<Socket.Socket>): Socket.Socket => {

@@ -6,10 +6,12 @@ import type { Platform } from "@effect-k8s/core/Transport"
 import type { TransportError } from "@effect-k8s/core/TransportError"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Formatter from "effect/Formatter"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { isDeepStrictEqual } from "node:util"
 import type { Adapter } from "./Adapter.ts"
 import type { Peer } from "./Peer.ts"
 
@@ -80,11 +82,11 @@ export class Unmet extends Data.TaggedError("Unmet")<{ readonly message: string 
 export const check = (condition: boolean, message: string): Effect.Effect<void, Unmet> =>
   condition ? Effect.void : Effect.fail(new Unmet({ message }))
 
-/** Fails unless the two are the same as JSON. */
+/** Fails unless the two have the same structure and the same values: `undefined`, `null` and `NaN` are three. */
 export const same = <A>(actual: A, expected: A, what: string): Effect.Effect<void, Unmet> =>
   check(
-    JSON.stringify(actual) === JSON.stringify(expected),
-    `${what}: expected ${JSON.stringify(expected)}, got ${JSON.stringify(actual)}`
+    isDeepStrictEqual(actual, expected),
+    `${what}: expected ${Formatter.format(expected)}, got ${Formatter.format(actual)}`
   )
 
 const interval = "20 millis"

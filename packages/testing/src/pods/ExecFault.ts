@@ -6,6 +6,8 @@
  * yield* cluster.pods.inject({}, ExecFault.all(ExecFault.withholdPongs, ExecFault.stall(0)), { times: Infinity })
  * ```
  */
+import * as ExitStatus from "@effect-k8s/channels/protocol/ExitStatus"
+import * as RemoteCommand from "@effect-k8s/channels/protocol/RemoteCommand"
 import * as WebSocketFrame from "@effect-k8s/channels/protocol/WebSocketFrame"
 import { ConnectionLost, TransportError } from "@effect-k8s/core/TransportError"
 import type * as Cause from "effect/Cause"
@@ -15,6 +17,7 @@ import type * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import type { ServerConnection, ServerResponse } from "../server/Exchange.ts"
 import type { Failure } from "../store/Failure.ts"
+import * as Bandwidth from "./Bandwidth.ts"
 import type { End, ExecPipes } from "./ExecPipes.ts"
 import type { Act, ExecWire } from "./ExecWire.ts"
 import type { Peer } from "./Peer.ts"
@@ -29,6 +32,8 @@ export type Run = (pipes: ExecPipes) => Effect.Effect<End>
 export interface ExecFault {
   /** Changes the answer to the request, or replaces it: then nothing is started. */
   readonly answer?: ((next: Answer, transport: "websocket" | "spdy") => Answer) | undefined
+  /** Changes the connection itself, for whatever serves it. */
+  readonly connection?: ((next: ServerConnection) => ServerConnection) | undefined
   /** Changes what the server does on the connection. It is called once for each exec. */
   readonly wire?: ((next: ExecWire) => ExecWire) | undefined
   /** Changes what runs, or replaces it. */
@@ -47,6 +52,7 @@ const compose = <A>(
 /** Several faults at once; of changes to the same part, the later ones are around the earlier. */
 export const all = (...faults: ReadonlyArray<ExecFault>): ExecFault => ({
   answer: (next, transport) => faults.reduce((result, { answer }) => answer?.(result, transport) ?? result, next),
+  connection: compose(faults.map(({ connection }) => connection)),
   wire: compose(faults.map(({ wire }) => wire)),
   run: compose(faults.map(({ run }) => run)),
   serve: faults.findLast(({ serve }) => serve !== undefined)?.serve,
@@ -159,28 +165,48 @@ export const closeCode = (code: number | undefined): ExecFault => onWire((wire) 
 export const withoutClose = (end: "fin" | "reset" = "fin"): ExecFault =>
   onWire((wire) => ({ close: () => (end === "fin" ? Effect.void : wire.reset) }))
 
+/** Stops after so many bytes of output; where there are to be none, at the first one or at the Status. */
+const after = (wire: ExecWire, bytes: number, stop: Act): Partial<ExecWire> => {
+  let left = bytes
+  return {
+    output: (output) =>
+      Effect.suspend(() => {
+        const some = output.bytes.subarray(0, left)
+        left -= some.length
+        const sent = some.length === 0 ? Effect.void : wire.output({ ...output, bytes: some })
+        return left > 0 ? sent : Effect.andThen(sent, stop)
+      }),
+    status: (status) => (bytes === 0 ? stop : wire.status(status))
+  }
+}
+
 /** Cuts the connection after so many bytes of output: by FIN or RST, without a close frame; or it stands still. */
 export const cut = (bytes: number, how: "fin" | "reset" | "stall" = "reset"): ExecFault =>
   onWire((wire) => {
-    let left = bytes
     const stop: Act = how === "stall"
       ? Effect.never
       : Effect.andThen(how === "fin" ? wire.end : wire.reset, Effect.never)
-    return {
-      output: (output) =>
-        Effect.suspend(() => {
-          const some = output.bytes.subarray(0, left)
-          left -= some.length
-          const sent = some.length === 0 ? Effect.void : wire.output({ ...output, bytes: some })
-          return left > 0 ? sent : Effect.andThen(sent, stop)
-        }),
-      status: (status) => (bytes === 0 ? stop : wire.status(status))
-    }
+    return after(wire, bytes, stop)
   })
 
 /** After so many bytes of output nothing comes any more, not even a pong: the peer is gone, and nobody said so. */
 export const stall = (bytes: number): ExecFault =>
   all(cut(bytes, "stall"), onWire(() => ({ pong: () => Effect.never, close: () => Effect.never })))
+
+/**
+ * The server loses its backend after so many bytes of output, as when a kubelet or a runtime is started again while the
+ * command runs. The translator of v5 takes what it has for all there was, and says Success; others end the connection
+ * without a word (protocol reference 2.12).
+ */
+export const loseBackend = (bytes: number): ExecFault =>
+  onWire((wire) => {
+    const success = Effect.andThen(wire.status(ExitStatus.encodeExit(0)), wire.close(1000))
+    const lose = Effect.andThen(wire.subprotocol === RemoteCommand.v5 ? success : Effect.void, wire.end)
+    return after(wire, bytes, Effect.andThen(lose, Effect.never))
+  })
+
+/** So many bytes a second pass, each way, as with `--max-connection-bytes-per-sec` (protocol reference 2.11). */
+export const bandwidth = (bytesPerSecond: number): ExecFault => ({ connection: Bandwidth.limit(bytesPerSecond) })
 
 /** The Status of an exit code, or these bytes, before any output, instead of at the end. */
 export const earlyStatus = (status: Uint8Array | string): ExecFault =>

@@ -35,6 +35,7 @@ export interface Options {
   readonly harm: Harm
   readonly sizes: ExecPipes.Sizes
   readonly messageBytes: number
+  readonly idleMillis: number
   readonly runtime: Runtime
   readonly records: ExecRecords
   readonly faults: ExecFaults
@@ -209,6 +210,7 @@ const upgrade = (
       }
     })
   }
+  const { idleMillis } = options
   const { serve } = fault
   const close = Effect.sync(() => {
     record.isOpen = false
@@ -216,8 +218,9 @@ const upgrade = (
   const response: UpgradeResponse = {
     _tag: "Upgrade",
     headers: agreed.headers,
-    serve: (connection) =>
-      serve === undefined
+    serve: (accepted) => {
+      const connection = fault.connection?.(accepted) ?? accepted
+      return serve === undefined
         ? ExecSession.serve(connection, {
           call,
           line: agreed.line(connection, options.harm.misreadsFragments),
@@ -227,13 +230,15 @@ const upgrade = (
           run: fault.run?.(command) ?? command,
           scope: options.scope,
           wire: fault.wire ?? ((wire) => wire),
-          reads: fault.ignoresClient !== true
+          reads: fault.ignoresClient !== true,
+          idleMillis
         })
         : Peer.make({ connection, line: agreed.line(connection, false), call }).pipe(
           Effect.flatMap(serve),
           Effect.ignore,
           Effect.ensuring(close)
         )
+    }
   }
   return Effect.succeed(response)
 }

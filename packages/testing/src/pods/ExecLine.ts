@@ -49,12 +49,14 @@ export const webSocket = (options: WebSocketOptions): ExecLine => {
   return {
     transport: "websocket",
     subprotocol,
-    wire: Wire.make({ codec, connection, messageBytes }),
+    wire: Wire.make({ codec, connection, messageBytes, subprotocol }),
     receive: (chunk) =>
       decoder.decode(chunk).flatMap((event): ReadonlyArray<Received> => {
         if (event._tag !== "Data") return [event]
         const message = codec.read(misreadsFragments === true ? { ...event, first: event.frame } : event)
-        return message === undefined ? [] : [message]
+        if (message !== undefined) return [message]
+        // An empty message says nothing, and shows that somebody is there.
+        return event.first && event.last && event.payload.length === 0 ? [{ _tag: "Ignored", channel: 0, size: 0 }] : []
       }),
     answer: Effect.void,
     isOpen: () => true,

@@ -31,10 +31,12 @@ export interface Options {
   readonly wire: (wire: ExecWire.ExecWire) => ExecWire.ExecWire
   /** Whether the connection is read at all. */
   readonly reads: boolean
+  /** How long the connection may be without data in either direction, in milliseconds. */
+  readonly idleMillis: number
 }
 
-// How a client leaves: with a close frame, without, or because of what it sent.
-type Leaving = "closed" | "lost" | "broken"
+// How a client leaves: with a close frame, without, because of what it sent, or because nothing was said for too long.
+type Leaving = "closed" | "lost" | "broken" | "idle"
 
 /** Serves a connection until one of the two ends it. */
 export const serve = Effect.fnUntraced(function*(
@@ -55,10 +57,25 @@ export const serve = Effect.fnUntraced(function*(
       (at) => entry.arrive({ at, kind, bytes, backlog: output.size(), afterStatus: entry.record.hasStatus })
     )
 
+  let dataAt = yield* Clock.currentTimeMillis
+  const hasData = Effect.map(Clock.currentTimeMillis, (now) => {
+    dataAt = now
+  })
+
+  // Both ways count, and every message of data, an empty one too; pings and pongs do not.
+  const idleLimit = Effect.gen(function*() {
+    while (true) {
+      const left = dataAt + options.idleMillis - (yield* Clock.currentTimeMillis)
+      if (left <= 0) return
+      yield* Effect.sleep(left)
+    }
+  })
+
   // The server reads on only when what it has read has found a place, and answers no ping meanwhile.
   const handle = Effect.fnUntraced(function*(
     event: ExecLine.Received
   ): Effect.fn.Return<Leaving | undefined, TransportError> {
+    if (event._tag === "Part" || event._tag === "ChannelClosed" || event._tag === "Ignored") yield* hasData
     switch (event._tag) {
       case "Part": {
         const size = event.bytes.length
@@ -137,6 +154,7 @@ export const serve = Effect.fnUntraced(function*(
       if (some === undefined) break
       notice.notify()
       yield* wire.output(some)
+      yield* hasData
       entry.record.outputBytes += some.bytes.length
     }
     const end = output.end()
@@ -176,7 +194,11 @@ export const serve = Effect.fnUntraced(function*(
     })
     yield* Effect.forkIn(command, options.scope)
     yield* Effect.forkChild(loseTail)
-    const leaving = yield* Effect.raceFirst(Effect.as(write(), undefined), Fiber.join(reader))
+    const leaving = yield* Effect.raceAllFirst<Effect.Effect<Leaving | undefined, TransportError>>([
+      Effect.as(write(), undefined),
+      Fiber.join(reader),
+      Effect.as(idleLimit, "idle" as const)
+    ])
     if (leaving === undefined) {
       if (!harm.closesAtOnce) yield* Fiber.join(reader)
       return

@@ -15,6 +15,8 @@ export type Act = Effect.Effect<void, TransportError>
 
 /** The acts. Each is written whole before the next. */
 export interface ExecWire {
+  /** The subprotocol that was agreed on. */
+  readonly subprotocol: string
   /** A message. */
   readonly send: (channel: number, bytes: Uint8Array) => Act
   /** Bytes as they are, behind what was written. */
@@ -39,13 +41,14 @@ export interface ExecWire {
 /** What `make` takes. */
 export interface Options {
   readonly connection: ServerConnection
+  readonly subprotocol: string
   readonly codec: ExecCodec
   /** The most payload bytes in one message of output. */
   readonly messageBytes: number
 }
 
 /** The wire of a server of WebSocket that is in order. */
-export const make = ({ codec, connection, messageBytes }: Options): ExecWire => {
+export const make = ({ codec, connection, messageBytes, subprotocol }: Options): ExecWire => {
   const lock = Semaphore.makeUnsafe(1)
   const write = (chunks: Arr.NonEmptyReadonlyArray<Uint8Array>): Act => lock.withPermits(1)(connection.write(chunks))
   const bytes = (some: Uint8Array): Act => write([some])
@@ -53,6 +56,7 @@ export const make = ({ codec, connection, messageBytes }: Options): ExecWire => 
     WebSocketFrame.encode(codec.encode(channel, payload), undefined)
   const send = (channel: number, payload: Uint8Array): Act => bytes(encode(channel, payload))
   return {
+    subprotocol,
     send,
     bytes,
     ready: (channel) => send(channel, new Uint8Array(0)),

@@ -48,6 +48,11 @@ export interface Options {
   readonly backendBufferBytes?: number | undefined
   /** Bytes of stdin that the runtime has taken and the command has not read; 192 KiB by default. */
   readonly stdinPipeBytes?: number | undefined
+  /**
+   * Milliseconds without data in either direction, after which the connection of an exec is ended without a word; 4 hours
+   * by default. Pings are no data (protocol reference 2.13).
+   */
+  readonly idleMillis?: number | undefined
   /** Bytes of log that are kept of each run of a container; 10 MiB by default. */
   readonly logBytes?: number | undefined
   /** Milliseconds that the second stream of a forwarded connection may take; 30,000 by default. */
@@ -97,6 +102,7 @@ const defaultBufferBytes = 4 * 1024 * 1024
 const defaultStdinPipeBytes = 192 * 1024
 const defaultLogBytes = 10 * 1024 * 1024
 const defaultMessageBytes = 32 * 1024
+const defaultIdleMillis = 4 * 60 * 60 * 1000
 const defaultRestartMillis = 100
 const defaultForwardPairMillis = 30_000
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -147,6 +153,7 @@ export const make = Effect.fnUntraced(
             stdinPipeBytes: options.stdinPipeBytes ?? defaultStdinPipeBytes
           },
           messageBytes: options.messageBytes ?? defaultMessageBytes,
+          idleMillis: options.idleMillis ?? defaultIdleMillis,
           runtime,
           records,
           faults,

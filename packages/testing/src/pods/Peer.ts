@@ -18,7 +18,6 @@ export type Received = ExecLine.Received
 /** A server's end, after the 101. It does nothing of itself: no first message, no pongs, no close. */
 export interface Peer extends ExecWire {
   readonly transport: "websocket" | "spdy"
-  readonly subprotocol: string
   readonly call: ExecCall
   /** What the client sent next. Fails when the connection is lost, and with `Done` after the client's FIN. */
   readonly receive: Effect.Effect<Received, TransportError | Cause.Done>
@@ -49,7 +48,7 @@ export interface Options {
 export const make = Effect.fnUntraced(function*(
   { call, connection, line }: Options
 ): Effect.fn.Return<Peer, TransportError | Cause.Done> {
-  const { subprotocol, transport, wire } = line
+  const { transport, wire } = line
   let received: Array<Received> = []
 
   const pull = Effect.gen(function*() {
@@ -68,7 +67,6 @@ export const make = Effect.fnUntraced(function*(
   return {
     ...wire,
     transport,
-    subprotocol,
     call,
     receive,
     receiveUntil: Effect.fnUntraced(function*(matches) {

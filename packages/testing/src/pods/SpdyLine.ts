@@ -130,6 +130,7 @@ export const make = (options: Options): ExecLine => {
     transport: "spdy",
     subprotocol,
     wire: {
+      subprotocol,
       send: (channel, bytes) => write(() => dataOf(channel, bytes)),
       bytes: (bytes) => write(() => [bytes]),
       ready: () => Effect.void,

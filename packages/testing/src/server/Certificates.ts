@@ -21,8 +21,11 @@ export type KeyAlgorithm = "EC" | "RSA"
 /** An authority: its own certificate as PEM text, and what it issues. */
 export interface Authority {
   readonly cert: string
-  /** A server certificate for these DNS names and IP addresses. */
-  readonly issueServer: (names: ReadonlyArray<string>) => Effect.Effect<Identity>
+  /** A server certificate for these DNS names and IP addresses; one that has expired a minute ago if so asked. */
+  readonly issueServer: (
+    names: ReadonlyArray<string>,
+    options?: { readonly expired?: boolean | undefined }
+  ) => Effect.Effect<Identity>
   /**
    * A client certificate; the API server takes the common name for the user, the organisations for the groups. Its key is
    * elliptic (P-256) unless told.
@@ -56,6 +59,7 @@ const keyAlgorithms = {
   RSA: { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", modulusLength: 2048, publicExponent: Uint8Array.of(1, 0, 1) }
 }
 const hourMillis = 3_600_000
+const expiredMillis = -60_000
 const validMillis = 365 * 24 * hourMillis
 
 // Bits of KeyUsage (RFC 5280 4.2.1.3), with the count of unused bits at the end.
@@ -111,7 +115,8 @@ const certify = Effect.fnUntraced(function*(
   publicKey: CryptoKey,
   issuer: Subject,
   signer: CryptoKey,
-  extensions: Array<pkijs.Extension>
+  extensions: Array<pkijs.Extension>,
+  forMillis: number = validMillis
 ): Effect.fn.Return<string> {
   const certificate = new pkijs.Certificate()
   certificate.version = 2
@@ -124,7 +129,7 @@ const certify = Effect.fnUntraced(function*(
   // The wall clock and not Effect's: TLS compares with it, also where a test sets Effect's clock.
   const now = Date.now()
   certificate.notBefore.value = new Date(now - hourMillis)
-  certificate.notAfter.value = new Date(now + validMillis)
+  certificate.notAfter.value = new Date(now + forMillis)
   certificate.extensions = extensions
   yield* Effect.promise(() => certificate.subjectPublicKeyInfo.importKey(publicKey))
   yield* Effect.promise(() => certificate.sign(signer, "SHA-256"))
@@ -144,7 +149,8 @@ export const make: Effect.Effect<Authority> = Effect.gen(function*() {
     holder: Subject,
     purpose: string,
     names: ReadonlyArray<string>,
-    key: KeyAlgorithm = "EC"
+    key: KeyAlgorithm = "EC",
+    forMillis?: number
   ): Effect.fn.Return<Identity> {
     const own = yield* generateKeys(key)
     const extensions = [
@@ -155,14 +161,21 @@ export const make: Effect.Effect<Authority> = Effect.gen(function*() {
       const altNames = new pkijs.GeneralNames({ names: names.map(alternativeName) })
       extensions.push(extension(oid.subjectAltName, false, altNames.toSchema()))
     }
-    const signed = yield* certify(holder, own.publicKey, subject, keys.privateKey, extensions)
+    const signed = yield* certify(holder, own.publicKey, subject, keys.privateKey, extensions, forMillis)
     const exported = yield* Effect.promise(() => crypto.subtle.exportKey("pkcs8", own.privateKey))
     return { cert: signed, key: Redacted.make(pem("PRIVATE KEY", exported)) }
   })
 
   return {
     cert,
-    issueServer: (names) => issue({ commonName: names[0] ?? "localhost" }, oid.serverAuth, names),
+    issueServer: (names, { expired = false } = {}) =>
+      issue(
+        { commonName: names[0] ?? "localhost" },
+        oid.serverAuth,
+        names,
+        "EC",
+        expired ? expiredMillis : validMillis
+      ),
     issueClient: (user, groups, key) => issue({ commonName: user, organisations: groups }, oid.clientAuth, [], key)
   }
 })

@@ -120,6 +120,13 @@ describe("a fault on the connection", () => {
       assert.deepStrictEqual([client.channel(1).toString(), client.events, client.end()], ["ou", [], "fin"])
     }],
     ["cuts before any output, by RST", ExecFault.cut(0), (client) => assert.strictEqual(client.end(), "ECONNRESET")],
+    ["loses its backend, and the translator says Success", ExecFault.loseBackend(2), (client) => {
+      assert.deepStrictEqual([client.channel(1).toString(), exitCode(client)], ["ou", 0])
+      assert.deepStrictEqual([client.closeCode(), client.end()], [1000, "fin"])
+    }],
+    ["loses its backend before any output", ExecFault.loseBackend(0), (client) => {
+      assert.deepStrictEqual([client.channel(1).toString(), exitCode(client), client.closeCode()], ["", 0, 1000])
+    }],
     ["sends the Status early", ExecFault.earlyStatus(status3), (client) => {
       assert.deepStrictEqual(seen(client), [[2, 1, 0], [2, 3, status3.length], [2, 1, 4]])
     }],
@@ -173,6 +180,15 @@ describe("a fault on the connection", () => {
         assert.deepStrictEqual([exitCode(next), next.channel(1).toString(), next.closeCode()], [3, "out\n", 1000])
       }))
   }
+
+  it.live("loses its backend, and where nothing translates the connection ends without a word", () =>
+    Effect.gen(function*() {
+      const cluster = yield* start()
+      const client = yield* withFault(cluster, ExecFault.loseBackend(2), { protocols: ExecClient.v4 })
+      yield* client.ended
+      assert.strictEqual(client.channel(1).toString(), "ou")
+      assert.deepStrictEqual([client.channel(3).length, client.events, client.end()], [0, [], "fin"])
+    }))
 
   const silent: ReadonlyArray<readonly [string, ExecFault.ExecFault, number, number]> = [
     ["withholds the Status, and answers pings", ExecFault.withholdStatus, 4, 1],

@@ -135,6 +135,82 @@ describe("an exec in memory", () => {
       assert.strictEqual(yield* pods.starts(), 1)
     }))
 
+  const silent = ExecFault.program(({ departure }) => Effect.as(departure, 0))
+
+  it.effect("is ended without a word after four hours without data, whatever the pings", () =>
+    Effect.gen(function*() {
+      const { pods, transport } = yield* start()
+      const { Binary, Ping, Pong } = WebSocketFrame.Opcode
+      const empty = new Uint8Array(0)
+      const hours = Effect.fnUntraced(function*(opcode: WebSocketFrame.Opcode) {
+        yield* pods.inject({}, silent)
+        const answer = yield* open(transport, ["true"])
+        assert(answer._tag === "Upgraded")
+        const reading = yield* Effect.forkChild(readAll(answer.connection))
+        let passed = 0
+        for (; passed < 10 && reading.pollUnsafe() === undefined; passed++) {
+          yield* answer.connection.write([WebSocketFrame.encode({ opcode, payload: empty }, 1)])
+          yield* eventually(
+            pods.execs(),
+            (all) => assert.strictEqual(all.at(-1)?.arrivals.length, passed + 1)
+          )
+          yield* TestClock.adjust("1 hour")
+          yield* Effect.promise(() => new Promise((resume) => setTimeout(resume, 10)))
+        }
+        if (reading.pollUnsafe() === undefined) return passed
+        const { close, outcome } = yield* Fiber.join(reading)
+        assert.deepStrictEqual([code(outcome), close], ["Missing", undefined])
+        return passed
+      })
+      assert.deepStrictEqual([yield* hours(Ping), yield* hours(Pong)], [4, 4])
+      // An empty message is data.
+      assert.strictEqual(yield* hours(Binary), 10)
+    }))
+
+  it.effect("may be limited to so many bytes a second, each way", () =>
+    Effect.gen(function*() {
+      const { pods, transport } = yield* start()
+      const seconds = Effect.fnUntraced(function*(count: number) {
+        for (let i = 0; i < 20 * count; i++) {
+          yield* TestClock.adjust("50 millis")
+          yield* Effect.promise(() => new Promise((resume) => setTimeout(resume, 1)))
+        }
+      })
+      const limit = ExecFault.bandwidth(10_000)
+      // From what has been read to the end in a second or more, and a slice of it.
+      const isAbout = (bytes: number, expected: number) => {
+        assert.isAtLeast(bytes, expected - 1_000)
+        assert.isAtMost(bytes, expected + 1_000)
+      }
+      yield* pods.inject({}, ExecFault.all(output(50_000, 3), limit))
+      const down = yield* open(transport, ["true"])
+      assert(down._tag === "Upgraded")
+      let arrived = 0
+      const counting = {
+        ...down.connection,
+        pull: Effect.map(down.connection.pull, (chunks) => {
+          arrived += chunks.reduce((sum, { length }) => sum + length, 0)
+          return chunks
+        })
+      }
+      const reading = yield* Effect.forkChild(readAll(counting))
+      yield* seconds(2)
+      isAbout(arrived, 20_000)
+      yield* seconds(4)
+      const { outcome, stdout } = yield* Fiber.join(reading)
+      assert.deepStrictEqual([stdout, code(outcome)], [50_000, 3])
+
+      yield* pods.inject({}, ExecFault.all(silent, limit))
+      const up = yield* open(transport, ["true"], "ioe")
+      assert(up._tag === "Upgraded")
+      const frame = { opcode: WebSocketFrame.Opcode.Binary, prefix: 0, payload: new Uint8Array(1_000) }
+      yield* Effect.forkChild(Effect.repeat(up.connection.write([WebSocketFrame.encode(frame, 1)]), { times: 49 }))
+      yield* seconds(2)
+      isAbout((yield* pods.execs())[1]?.stdinBytes ?? 0, 20_000)
+      yield* seconds(4)
+      assert.strictEqual((yield* pods.execs())[1]?.stdinBytes, 50_000)
+    }))
+
   it.effect("can be cut and reset by a script", () =>
     Effect.gen(function*() {
       const { pods, transport } = yield* start()

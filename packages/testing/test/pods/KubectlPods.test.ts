@@ -11,15 +11,12 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { container, start } from "../support/Cluster.ts"
 import { eventually } from "../support/Eventually.ts"
+import { installed } from "../support/Kubectl.ts"
 
-const folder = "/usr/lib/google-cloud-sdk/bin"
-const found = (...versions: ReadonlyArray<string>): ReadonlyArray<string> =>
-  versions.map((version) => Path.join(folder, `kubectl.${version}`)).filter((file) => Fs.existsSync(file))
-const installed = found("1.30", "1.31", "1.32", "1.33")
-const overSpdy: ReadonlyArray<readonly [file: string, env: Readonly<Record<string, string>>]> = [
-  ...found("1.27", "1.28", "1.29").map((file) => [file, {}] as const),
-  ...installed.map((file) => [file, { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: "false" }] as const)
-]
+const able = installed.filter(({ minor }) => minor() >= 30)
+const overSpdy = installed.map((kubectl) =>
+  [kubectl, kubectl.minor() >= 30 ? { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: "false" } : {}] as const
+)
 
 interface Output {
   readonly code: number | null
@@ -56,10 +53,10 @@ const printing = {
   containers: [container("main", { command: ["sh", "-c", "echo first; echo second; exec sleep 1000"] })]
 }
 
-describe.skipIf(installed.length === 0)(`kubectl (skipped where there is none of 1.30 to 1.33 in ${folder})`, () => {
-  for (const file of installed) {
+describe.skipIf(able.length === 0)("kubectl (skipped where none of 1.30 or later is on the path)", () => {
+  for (const { name, path: file } of able) {
     it.live(
-      `${Path.basename(file)} runs commands in pods, reads their logs, and deletes them`,
+      `${name} runs commands in pods, reads their logs, and deletes them`,
       () =>
         Effect.gen(function*() {
           const cluster = yield* start({ tls: true }, printing)
@@ -92,7 +89,7 @@ describe.skipIf(installed.length === 0)(`kubectl (skipped where there is none of
     )
 
     it.live(
-      `${Path.basename(file)} takes the harm of real servers for success, as it does there`,
+      `${name} takes the harm of real servers for success, as it does there`,
       () =>
         Effect.gen(function*() {
           const cluster = yield* start({ tls: true, pods: { backendBufferBytes: 64 << 20 } })
@@ -119,10 +116,10 @@ describe.skipIf(installed.length === 0)(`kubectl (skipped where there is none of
   }
 })
 
-describe.skipIf(overSpdy.length === 0)(`kubectl over SPDY (skipped where there is none in ${folder})`, () => {
-  for (const [file, env] of overSpdy) {
+describe.skipIf(overSpdy.length === 0)("kubectl over SPDY (skipped where none is installed)", () => {
+  for (const [{ name, path: file }, env] of overSpdy) {
     it.live(
-      `${Path.basename(file)} runs commands in pods: outputs, exit codes, stdin to its end, and what could not start`,
+      `${name} runs commands in pods: outputs, exit codes, stdin to its end, and what could not start`,
       () =>
         Effect.gen(function*() {
           const cluster = yield* start({ tls: true })
@@ -155,7 +152,7 @@ describe.skipIf(overSpdy.length === 0)(`kubectl over SPDY (skipped where there i
     )
 
     it.live(
-      `${Path.basename(file)} takes a session without a Status for success over SPDY too, as it does on real servers`,
+      `${name} takes a session without a Status for success over SPDY too, as it does on real servers`,
       () =>
         Effect.gen(function*() {
           const cluster = yield* start({ tls: true })

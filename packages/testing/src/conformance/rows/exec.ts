@@ -39,7 +39,7 @@ export const rows: ReadonlyArray<Row> = [
       const { client, target } = yield* Scripted.own({ messageBytes: size, backendBufferBytes: size })
       yield* Effect.provideService(loopback(target), KubeClient.KubeClient, client)
     }
-  }, { paths: ["direct"], scripted: "the buffers of a real server cannot be set from outside" }),
+  }, { scripted: "the buffers of a real server cannot be set from outside" }),
   row("E3", "a producer that writes each piece when the one before has come back loses and delays none", function*() {
     const { target } = yield* Lab
     const pieces = Array.from({ length: 20 }, (_, i) => `piece ${i}${"-".repeat(i * 100)}\n`)
@@ -93,7 +93,7 @@ export const rows: ReadonlyArray<Row> = [
         yield* check(error.message.includes("why"), `the error does not show stderr: ${error.message}`)
       }
     }
-  }, { paths: ["direct"] }),
+  }),
   row(
     "E7",
     "stdin and sizes of the terminal interleave: every size takes effect, in order, and output flows meanwhile",

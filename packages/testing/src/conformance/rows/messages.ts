@@ -132,7 +132,7 @@ export const rows: ReadonlyArray<Row> = [
       const { code, end } = yield* result(handle)
       yield* same([end, code], ["ProtocolViolation", "ProtocolViolation"], "end of stdout, and exit code")
     }
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("E13", "an empty message, an unknown channel and a channel byte alone are ignored, as servers do", function*() {
     for (const options of [bare, {}]) {
       for (const fault of [ExecFault.emptyMessage, ExecFault.unknownChannel]) {
@@ -141,7 +141,7 @@ export const rows: ReadonlyArray<Row> = [
       const message = ExecFault.inject((wire) => wire.send(2, new Uint8Array(0)))
       yield* same(yield* result(yield* hello(message, options)), right, "result")
     }
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row(
     "E13",
     "our own empty message, which keeps the connection from the idle limit, is ignored by servers",
@@ -155,7 +155,7 @@ export const rows: ReadonlyArray<Row> = [
     for (const options of [bare, {}]) {
       yield* same(yield* result(yield* hello(ExecFault.fragmentOutput(2, true), options)), right, "result")
     }
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("E26", "random garbage comes to a typed end, whatever it is: never to a defect, never to a success", function*() {
     const { target } = yield* Lab
     for (let seed = 1; seed <= 60; seed++) {
@@ -175,7 +175,7 @@ export const rows: ReadonlyArray<Row> = [
         )
       }))
     }
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("E28", "every Status comes to an exit code, a failure in the server's words, or an unknown outcome", function*() {
     for (const protocols of [[RemoteCommand.v5], [RemoteCommand.v4]] as const) {
       for (const [status, expected] of statuses) {
@@ -186,21 +186,21 @@ export const rows: ReadonlyArray<Row> = [
         yield* check(error.message.includes("the node is on fire"), `the words are lost: ${error.message}`)
       }
     }
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("E28", "a supervised command needs no Status: its own record of the outcome wins over any of them", function*() {
     for (const [status] of statuses) {
       const handle = yield* hello(ExecFault.replaceStatus(status), {})
       yield* same(yield* result(handle), right, status)
       yield* same(yield* handle.verified, { stdout: true, stderr: true }, "verified")
     }
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("E28", "a Status in pieces is put together, and the first of two counts", function*() {
     for (const fault of [ExecFault.splitStatus(1), ExecFault.splitStatus(7), ExecFault.repeatStatus]) {
       yield* same(yield* result(yield* hello(fault)), right, "result")
     }
     const twice = ExecFault.inject((wire) => wire.status(new TextEncoder().encode(JSON.stringify(exitCause("5")))))
     yield* same((yield* result(yield* hello(twice))).code, "success: 5", "exit code of the first")
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("A1", "a normal close without a Status is an unknown outcome, never a success", function*() {
     yield* same(
       yield* result(yield* hello(ExecFault.withoutStatus)),
@@ -213,7 +213,20 @@ export const rows: ReadonlyArray<Row> = [
       "supervised, without its own record"
     )
     yield* same(yield* result(yield* hello(ExecFault.withoutStatus, {})), right, "supervised, with its own record")
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
+  row("A1", "a Success of a translator that has lost its backend is not taken for the outcome", function*() {
+    const lost = (options: ExecOptions) => Effect.flatMap(hello(ExecFault.loseBackend(bytes), options), result)
+    // The supervisor's first record and some of the output have passed.
+    const bytes = 50
+    const supervised = yield* lost({ protocols: [RemoteCommand.v5] })
+    yield* same([supervised.end, supervised.code], ["OutcomeUnknown", "OutcomeUnknown"], "supervised, over v5")
+    const older = yield* lost({ protocols: [RemoteCommand.v4] })
+    yield* same([older.end, older.code], ["ConnectionLost", "ConnectionLost"], "supervised, over v4")
+    // A bare command cannot know. It promises nothing.
+    const handle = yield* hello(ExecFault.loseBackend(2), { ...bare, protocols: [RemoteCommand.v5] })
+    yield* same(yield* result(handle), { stdout: "he", end: "ended", code: "success: 0" }, "bare")
+    yield* same(yield* handle.verified, { stdout: false, stderr: false }, "verified")
+  }, { scripted }),
   row("A2", "a close with another code is an unknown outcome that tells the code", function*() {
     for (const options of [bare, {}]) {
       for (const code of [1001, 1011, 4000, undefined]) {
@@ -223,7 +236,7 @@ export const rows: ReadonlyArray<Row> = [
         yield* same(yield* closeCodeOf(handle), code, "the code told")
       }
     }
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("A2", "an end of the connection without a close is a loss, whether in order or by reset", function*() {
     for (const options of [bare, {}]) {
       for (const how of ["fin", "reset"] as const) {
@@ -231,30 +244,30 @@ export const rows: ReadonlyArray<Row> = [
         yield* same([end, code], ["ConnectionLost", "ConnectionLost"], `end of stdout, and exit code, after ${how}`)
       }
     }
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("A2", "after a Status it does not matter how the connection ends", function*() {
     for (const code of [1001, 1011, undefined]) {
       yield* same(yield* result(yield* hello(ExecFault.closeCode(code))), right, `close ${code}`)
     }
     yield* same(yield* result(yield* hello(ExecFault.withoutClose("fin"))), right, "no close")
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("A3", "output behind the Status is delivered, and the Status counts", function*() {
     const late = yield* result(yield* hello(ExecFault.outputAfterStatus("late")))
     yield* same(late, { ...right, stdout: "hello\nlate" }, "result")
     const early = yield* result(yield* hello(ExecFault.earlyStatus(JSON.stringify(exitCause("6")))))
     yield* same(early, { ...right, code: "success: 6" }, "result of a Status before all output")
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("A4", "an exit code of up to 32 bits arrives as it is, negative ones too", function*() {
     for (const [code, expected] of wideCodes) {
       const handle = yield* hello(ExecFault.replaceStatus(JSON.stringify(exitCause(code))))
       yield* same((yield* result(handle)).code, expected, `exit code ${code}`)
     }
-  }, { paths: ["direct"], scripted: "processes on Linux have exit codes of 8 bits" }),
+  }, { scripted: "processes on Linux have exit codes of 8 bits" }),
   row("A6", "the close signal, which is not for servers to send, is ignored", function*() {
     for (const options of [bare, {}]) {
       for (const channel of [0, 1, 2, 3]) {
         yield* same(yield* result(yield* hello(ExecFault.closeSignal(channel), options)), right, `channel ${channel}`)
       }
     }
-  }, { paths: ["direct"], scripted })
+  }, { scripted })
 ]

@@ -7,11 +7,13 @@ import type { ExecOptions } from "@effect-k8s/channels/ExecOptions"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FileSystem from "effect/FileSystem"
 import * as Stream from "effect/Stream"
 import { Lab } from "../Lab.ts"
 import * as RandomData from "../RandomData.ts"
 import * as Remote from "../Remote.ts"
 import { check, reasonOf, type Row, row, same } from "../Row.ts"
+import * as Scripted from "../Scripted.ts"
 
 const MiB = 1024 * 1024
 
@@ -168,16 +170,38 @@ export const rows: ReadonlyArray<Row> = [
   row("V8", "a command without stdin ends when the process of its client dies", function*() {
     const lab = yield* Lab
     const marker = Remote.makeMarker()
-    yield* lab.victim(lab.target(), endless(marker))
+    yield* Effect.scoped(Effect.gen(function*() {
+      const client = yield* lab.client(lab.target(), { _tag: "Copy", argv: endless(marker) })
+      yield* Stream.runHead(client.stdout)
+      yield* client.kill({ killSignal: "SIGKILL" })
+    }))
     yield* Remote.gone(lab.target(), marker)
-  }, { paths: ["direct"] }),
+  }),
   row(
     "V9",
     "without sh in the image a command that requires the supervisor fails before anything has run",
     function*() {
       const lab = yield* Lab
-      const command = Exec.on(lab.target("shell-less"), { supervise: "required" })(["touch", "never"])
-      yield* same(yield* reasonOf(Effect.scoped(command)), "SupervisorUnavailable", "reason")
+      const target = lab.target("shell-less")
+      const { pods } = yield* Scripted.cluster
+      const fs = yield* FileSystem.FileSystem
+      const file = Remote.makeFile()
+      const directory = yield* pods.directory({
+        namespace: lab.namespace,
+        pod: target.pod,
+        container: target.container ?? ""
+      })
+      const state = Effect.all([
+        pods.starts(Scripted.withWord(file)),
+        fs.exists(`${directory}/${file}`)
+      ])
+      const touch = (supervise: ExecOptions["supervise"]) =>
+        reasonOf(Exec.exitCode(Exec.on(target, { supervise })(["touch", file])))
+      yield* same(yield* touch("required"), "SupervisorUnavailable", "reason")
+      yield* same(yield* state, [0, false], "starts, and whether there is a file")
+      yield* same(yield* touch("preferred"), "success: 0", "without a supervisor")
+      yield* same(yield* state, [1, true], "starts, and whether there is a file, of one that need not be supervised")
+      yield* fs.remove(`${directory}/${file}`)
     },
     { scripted: "the images of the real cluster all have sh" }
   ),

@@ -6,6 +6,7 @@ import type { StageFailed } from "@effect-k8s/channels/pipeline/StageResult"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as ChildProcess from "effect/process/ChildProcess"
 import * as Stream from "effect/Stream"
 import { Lab } from "../Lab.ts"
@@ -25,6 +26,22 @@ const summary = (error: StageFailed) => ({
     ? error.reason.reason._tag
     : error.reason._tag,
   ends: error.results.map(({ end }) => end)
+})
+
+// What lies between a command and a reader here: the server's buffers, those of the sockets, ours, and the pipes of a
+// local process; in MiB. Measured: 10 to 20 of a test cluster, up to 40 of a real one.
+const mostAhead = 96
+
+/** A number that has not changed for a while. */
+const settled = Effect.fnUntraced(function*<E, R>(number: Effect.Effect<number, E, R>): Effect.fn.Return<number, E, R> {
+  let last = yield* number
+  for (let unchanged = 0; unchanged < 3;) {
+    yield* Effect.sleep("50 millis")
+    const next = yield* number
+    unchanged = next === last ? unchanged + 1 : 0
+    last = next
+  }
+  return last
 })
 
 const passOn = Exec.through((input) => input, { name: "pass on" })
@@ -114,7 +131,7 @@ export const rows: ReadonlyArray<Row> = [
     const error = yield* Effect.flip(Exec.run(pipeline))
     yield* same(summary(error), { stage: 0, reason: "ConnectionLost", ends: ["Failed", "Interrupted"] }, "failure")
     yield* check(!ended, "the through stage saw an end of its input")
-  }, { paths: ["tunnel"] }),
+  }, { only: { path: "tunnel", why: "the tunnel is what ends the connection" } }),
   row("X3", "a pipeline that is interrupted at any moment leaves nothing", function*() {
     const { target } = yield* Lab
     const marker = Remote.makeMarker()
@@ -130,52 +147,75 @@ export const rows: ReadonlyArray<Row> = [
     }
     yield* Remote.gone(target(), marker)
   }),
-  row("X4", "a slow last stage holds the first one back, with flat memory", function*() {
+  row("X4", "a last stage that reads nothing holds the first one back, whatever has been read before", function*() {
     const { target } = yield* Lab
-    const pipeline = Exec.on(target())`head -c 268435456 /dev/zero`.pipe(
+    const file = Remote.makeFile()
+    const marker = Remote.makeMarker()
+    // The command tells how many MiB it has got rid of.
+    const script = `i=0; while head -c ${MiB} /dev/zero; do i=$((i + 1)); echo $i >${file}; done`
+    let read = 0
+    const ahead = Exec.string(Exec.on(target())(["sh", "-c", `cat ${file} 2>/dev/null || echo 0`])).pipe(
+      Effect.map((text) => Number(text) - read / MiB),
+      Effect.tap((ahead) => check(ahead < mostAhead, `the first stage is ${ahead} MiB ahead of ${read / MiB} MiB read`))
+    )
+    const pipeline = Exec.on(target())(["sh", "-c", script, marker]).pipe(
       Exec.pipeTo(ChildProcess.make`cat`),
-      Exec.pipeTo(Exec.through(Remote.throttle(8 * MiB), { name: "slow" }))
+      Exec.pipeTo(passOn)
     )
-    const before = process.memoryUsage().rss
-    let peak = before
-    const read = yield* Exec.stream(pipeline).pipe(
-      Stream.tap(() =>
-        Effect.sync(() => {
-          peak = Math.max(peak, process.memoryUsage().rss)
-        })
-      ),
-      Remote.countBytes,
-      Effect.timeoutOption("4 seconds")
-    )
-    yield* check(read._tag === "None", "256 MiB passed a stage of 8 MiB/s in 4 seconds")
-    yield* check(peak - before < 64 * MiB, `memory grew by ${Math.round((peak - before) / MiB)} MiB`)
-  }, { paths: ["direct"] }),
-  row("X5", "200 targets, 16 at a time, each with its outcome", function*() {
+    const checkpoints = [MiB, 32 * MiB, 64 * MiB]
+    const reading = Stream.runForEachWhile(Exec.stream(pipeline), (chunk) =>
+      Effect.gen(function*() {
+        read += chunk.length
+        const [checkpoint] = checkpoints
+        if (checkpoint === undefined) return false
+        if (read < checkpoint) return true
+        yield* settled(ahead)
+        checkpoints.shift()
+        return checkpoints.length > 0
+      }))
+    yield* reading
+    yield* same(checkpoints, [], "checkpoints that were not reached")
+    yield* Remote.remove(target(), file)
+    yield* Remote.gone(target(), marker)
+  }),
+  row("X5", "200 targets in several pods and containers, 16 at a time, each with its own outcome", function*() {
     const { target } = yield* Lab
+    const containers = [target(), target("three", "main"), target("three", "side"), target("three", "tty")]
+    // A target is known by being this one: there are 50 of each container.
+    const targets = Array.from({ length: 200 }, (_, i) => ({ ...containers[i % containers.length]! }))
+    const full = yield* Latch.make()
     let running = 0
     let most = 0
-    const count = (by: number) =>
-      Effect.sync(() => {
-        running += by
-        most = Math.max(most, running)
-      })
-    const targets = Array.from({ length: 200 }, (_, i) => ({ ...target(), image: String(i) }))
+    let begun = 0
+    const begin = Effect.suspend(() => {
+      most = Math.max(most, ++running)
+      // The first ones wait for each other, and then a moment for one too many.
+      return ++begun === 16
+        ? Effect.andThen(Effect.sleep("100 millis"), full.open)
+        : Effect.andThen(Effect.timeoutOption(full.await, "10 seconds"), full.open)
+    })
+    const end = Effect.sync(() => {
+      running--
+    })
     const outcomes = yield* Stream.runCollect(Exec.fanOut(
       targets,
-      ({ image }) =>
-        Exec.through(() => Stream.fromEffectDrain(count(1)), { name: "begin" }).pipe(
-          Exec.pipeTo(Exec.on(target())(["sh", "-c", `cat; echo ${image}; exit $((${image} % 2))`])),
-          Exec.pipeTo(Exec.through((input) => Stream.ensuring(input, count(-1)), { name: "end" }))
-        ),
+      (one) => {
+        const number = targets.indexOf(one)
+        return Exec.through(() => Stream.fromEffectDrain(begin), { name: "begin" }).pipe(
+          Exec.pipeTo(Exec.on(one)(["sh", "-c", `cat; echo "$WHERE ${number}"; exit $((${number} % 2))`])),
+          Exec.pipeTo(Exec.through((input) => Stream.ensuring(input, end), { name: "end" }))
+        )
+      },
       { concurrency: 16 }
     ))
-    yield* check(most <= 16, `${most} ran at a time`)
+    yield* same(most, 16, "targets at a time, at most")
     const summary = yield* Stream.run(Stream.fromIterable(outcomes), Exec.summary())
     yield* same([summary.succeeded, summary.failed], [100, 100], "outcomes")
-    yield* check(
-      outcomes.every(({ stdout, target }) => stdout === `${target.image}\n`),
-      "an outcome has the output of another target"
-    )
+    const seen = new Set(outcomes.map(({ target }) => targets.indexOf(target)))
+    yield* same(seen.size, 200, "targets with an outcome")
+    for (const { stdout, target } of outcomes) {
+      yield* same(stdout, `${target.pod}/${target.container} ${targets.indexOf(target)}\n`, "output of a target")
+    }
   }),
   row("X6", "64 MiB of random bytes pass pods and local processes unchanged", function*() {
     const { target } = yield* Lab

@@ -7,12 +7,14 @@ import * as Credentials from "@effect-k8s/core/Credentials"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import type * as KubeError from "@effect-k8s/core/KubeError"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
 import * as Redacted from "effect/Redacted"
 import * as ExecFault from "../../pods/ExecFault.ts"
 import * as Respond from "../../server/Respond.ts"
 import * as Failure from "../../store/Failure.ts"
 import * as Clients from "../Clients.ts"
 import { Lab } from "../Lab.ts"
+import * as Listeners from "../Listeners.ts"
 import * as Remote from "../Remote.ts"
 import { check, failureOf, reasonOf, type Row, row, same } from "../Row.ts"
 import * as Scripted from "../Scripted.ts"
@@ -83,6 +85,15 @@ const refusals: ReadonlyArray<
   [ExecFault.raw("", "reset"), "Transport: ConnectionLost", ["was lost"]]
 ]
 
+const kubeconfig = (server: string): string =>
+  JSON.stringify({
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name: "main", cluster: { server } }],
+    users: [],
+    contexts: [{ name: "production", context: { cluster: "main" } }]
+  })
+
 const wrongAnswers: ReadonlyArray<readonly [fault: ExecFault.ExecFault, word: string]> = [
   [ExecFault.wrongAccept, "Sec-WebSocket-Accept"],
   [ExecFault.headers({ "Sec-WebSocket-Accept": undefined }), "Sec-WebSocket-Accept"],
@@ -110,7 +121,7 @@ export const rows: ReadonlyArray<Row> = [
       words: ["websocket v5.channel.k8s.io: HTTP 403"],
       requests: 2
     })
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("E9", "an upgrade that is none, by its headers, is refused by us, and says which header", function*() {
     const { target } = yield* Lab
     for (const [fault, word] of wrongAnswers) {
@@ -123,7 +134,7 @@ export const rows: ReadonlyArray<Row> = [
       yield* check(error.message.includes(word), `"${word}" is not in the message: ${error.message}`)
       yield* same(yield* injected.hits, 1, "requests")
     }
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("E14", "TLS material that cannot be used fails before anything is dialled", function*() {
     const lab = yield* Lab
     const clientCertificate = { cert: "no certificate", key: Redacted.make("no key") }
@@ -133,21 +144,40 @@ export const rows: ReadonlyArray<Row> = [
     )
     yield* same(reason, "Transport", "reason")
     yield* same(lab.dials(), 0, "dials")
-  }, { paths: ["tunnel"] }),
+  }, { only: { path: "tunnel", why: "the dialler is what counts the connections" } }),
+  row("E14", "a context that is missing fails before anything is dialled, and tells which there are", function*() {
+    const { target } = yield* Lab
+    const fs = yield* FileSystem.FileSystem
+    const { connections, port } = yield* Listeners.saying("")
+    const file = yield* fs.makeTempFileScoped({ prefix: "conformance-" })
+    yield* fs.writeFileString(file, kubeconfig(`http://127.0.0.1:${port}`))
+    const attempt = (context: string) => {
+      const command = Exec.provide(Exec.on(target())(["true"]), KubeClient.layerKubeConfig({ files: [file], context }))
+      return failureOf(Effect.scoped(command))
+    }
+    const missing = yield* attempt("producton")
+    yield* same(missing._tag === "KubeConfigError" ? missing.reason._tag : missing._tag, "ContextNotFound", "reason")
+    for (const word of ["producton", "production", file]) {
+      yield* check(missing.message.includes(word), `"${word}" is not in the message: ${missing.message}`)
+    }
+    yield* same(connections(), 0, "connections")
+    yield* same((yield* attempt("production"))._tag, "KubeError", "error of a context that is there")
+    yield* same(connections(), 1, "connections of a context that is there")
+  }, { only: { path: "direct", why: "a kubeconfig names no dialler" } }),
   row("E29", "each refusal is a reason of its own, in the server's words, and starts nothing", function*() {
     for (const [fault, reason, words, requests] of refusals) yield* refused(fault, {}, { reason, words, requests })
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("E29", "a refusal that asks to come back later says when", function*() {
     const { reason } = yield* refused(tryAgain, {}, { reason: "TooManyRequests", words: ["slow down", "3000 ms"] })
     yield* same(reason._tag === "TooManyRequests" ? reason.retryAfterMillis : undefined, 3000, "delay")
     const text = ExecFault.refuse(429, "too fast", { "Retry-After": "2" })
     yield* refused(text, {}, { reason: "TooManyRequests", words: ["too fast", "2000 ms"] })
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("E29", "of a long refusal an excerpt is kept", function*() {
     const error = yield* refused(ExecFault.refuse(500, "x".repeat(1_000_000)), {}, {
       reason: "UpgradeRefused",
       words: ["xxx..."]
     })
     yield* check(error.message.length < 1000, `the message has ${error.message.length} characters`)
-  }, { paths: ["direct"], scripted })
+  }, { scripted })
 ]

@@ -61,6 +61,8 @@ const viaSpdy = Effect.fnUntraced(function*(handle: ExecHandle, dials: number) {
   )
 })
 
+const only = { path: "tunnel", why: "it is about tunnels" } as const
+
 /** The rows. */
 export const rows: ReadonlyArray<Row> = [
   row("T4", "a line that goes in over SPDY comes back while the command runs", function*() {
@@ -71,7 +73,7 @@ export const rows: ReadonlyArray<Row> = [
     const first = yield* Stream.runHead(Stream.splitLines(Stream.decodeText(handle.stdout)))
     yield* same(first._tag === "Some" ? first.value : undefined, "hello", "the first line")
     yield* check(yield* handle.isRunning, "the command has ended")
-  }, { paths: ["tunnel"] }),
+  }, { only }),
   row("T5", "1 MiB of random bytes goes in, comes out, and goes both ways at once over SPDY, unchanged", function*() {
     const { target } = yield* Lab
     const file = Remote.makeFile()
@@ -88,7 +90,7 @@ export const rows: ReadonlyArray<Row> = [
     yield* viaSpdy(both, 4)
     yield* same(yield* RandomData.hash(both.stdout), data.hash, "hash of what went both ways")
     yield* Remote.remove(target(), file)
-  }, { paths: ["tunnel"] }),
+  }, { only }),
   row(
     "T6",
     "where WebSocket is refused SPDY is used, and where SPDY is refused WebSocket, each started once",
@@ -114,7 +116,7 @@ export const rows: ReadonlyArray<Row> = [
         yield* same(record?.transport, transport, "what the server served")
       }
     },
-    { paths: ["direct", "tunnel"], scripted: "a real server refuses neither" }
+    { scripted: "a real server refuses neither" }
   ),
   row("T6", "bulk prefers SPDY, and interactive work WebSocket", function*() {
     const { target } = yield* Lab
@@ -145,7 +147,7 @@ export const rows: ReadonlyArray<Row> = [
       })
       yield* same([stdout.reason._tag, exit.reason._tag], ["ConnectionLost", "ConnectionLost"], `after ${how}`)
     }
-  }, { paths: ["tunnel"] }),
+  }, { only }),
   ...again(exec, ["E3", "E4", "E5", "E6", "E24"]),
   ...again(outcomes, ["V2", "V3", "V4", "V5", "V6", "V7", "V10", "V11"]),
   ...again(starts, ["V13"]),

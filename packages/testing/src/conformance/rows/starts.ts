@@ -19,6 +19,7 @@ import { Lab, minorVersion } from "../Lab.ts"
 import * as Remote from "../Remote.ts"
 import { check, failureOf, type Row, row, same } from "../Row.ts"
 import * as Scripted from "../Scripted.ts"
+import * as Terminal from "../Terminal.ts"
 
 const MiB = 1024 * 1024
 const scripted = "a real server does not count how often it has started a command"
@@ -99,11 +100,11 @@ export const rows: ReadonlyArray<Row> = [
         yield* check(requests <= most, `${intent}, ${name}: asked for ${requests} times`)
       }
     }
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("V12", "a refused offer is followed by the next one: the command is started once", function*() {
     const { starts, requests } = yield* attempt(ExecFault.refuseSubprotocol, { supervise: "never" })
     yield* same([requests, yield* starts], [2, 1], "requests and starts of v4, then SPDY")
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row("V12", "credentials that are renewed after a 401 start the command once", function*() {
     const { credentials, target } = yield* Lab
     const { pods, requests } = yield* Scripted.cluster
@@ -114,7 +115,7 @@ export const rows: ReadonlyArray<Row> = [
     yield* same(yield* Effect.provideService(code, KubeClient.KubeClient, client), 0, "exit code")
     yield* same(yield* requests.count({ resource: "pods/exec", path: new RegExp(marker) }), 2, "requests")
     yield* same(yield* pods.starts(Scripted.withWord(marker)), 1, "starts")
-  }, { paths: ["direct"], scripted }),
+  }, { scripted }),
   row(
     "V12",
     "without sh in the image a command that is run without it is started once, and then asked for once",
@@ -130,7 +131,7 @@ export const rows: ReadonlyArray<Row> = [
         yield* same(yield* requests.count({ resource: "pods/exec", path: new RegExp(marker) }), expected, "requests")
       }
     },
-    { paths: ["direct"], scripted: "the images of the real cluster all have sh" }
+    { scripted: "the images of the real cluster all have sh" }
   ),
   row("V12", "a connection that is lost around the handshake starts the command at most once", function*() {
     const { dials, target, tunnel } = yield* Lab
@@ -149,7 +150,7 @@ export const rows: ReadonlyArray<Row> = [
     const lines = yield* Exec.lines(Exec.on(target())(["sh", "-c", `touch ${file}; sort ${file}; rm ${file}`]))
     yield* same(lines, [...new Set(lines)], "the starts of each")
     yield* same(dials(), moments.length + 1, "connections dialled")
-  }, { paths: ["tunnel"] }),
+  }, { only: { path: "tunnel", why: "the tunnel is what ends the connection" } }),
   row("V13", "a bare command is sent nothing while its output is waiting, and nothing after its end", function*() {
     const { target } = yield* Lab
     for (const slowly of [Remote.pauseAfterEach(MiB, 300), Remote.throttle(4_000_000)]) {
@@ -177,10 +178,16 @@ export const rows: ReadonlyArray<Row> = [
       const [record] = yield* Scripted.records(marker)
       const ours = record?.arrivals.filter(({ kind }) => kind !== "close") ?? []
       yield* same(ours.filter(({ kind }) => kind === "stdin").length, 20, "writes that arrived")
-      yield* same(ours.filter(({ backlog }) => backlog > 0), [], "what arrived while output was waiting")
+      // All that a client can see is that nothing has arrived for a moment: a server that is held up for longer looks as
+      // if it had no more to say. Without the gate all of them arrive so.
+      const early = ours.filter(({ backlog }) => backlog > 0).length
+      yield* check(early <= ours.length / 4, `${early} of ${ours.length} arrivals came while output was waiting`)
       yield* same(ours.filter(({ afterStatus }) => afterStatus), [], "what arrived after the end")
     }
-  }, { paths: ["direct"], scripted: "a real server does not tell when a byte has reached it" }),
+  }, {
+    only: { path: "direct", why: "a tunnel takes what the reader leaves, so that no output waits in the server" },
+    scripted: "a real server does not tell when a byte has reached it"
+  }),
   row(
     "H1",
     "on a server without v5 a command with stdin runs over SPDY, after one request that started nothing",
@@ -206,7 +213,7 @@ export const rows: ReadonlyArray<Row> = [
       }
       yield* same(yield* cluster.pods.starts(), 3, "starts")
     },
-    { paths: ["direct"], scripted: "this needs a server that is older than the one it would run on" }
+    { scripted: "this needs a server that is older than the one it would run on" }
   ),
   row("H1", "so it does on a real one", function*() {
     const { dials, target } = yield* Lab
@@ -216,7 +223,7 @@ export const rows: ReadonlyArray<Row> = [
     yield* same(dials(), 2, "connections dialled")
     yield* same((yield* Stream.mkString(Stream.decodeText(handle.stdout))).trim(), "10", "stdout")
   }, {
-    paths: ["tunnel"],
+    only: { path: "tunnel", why: "the dialler is what counts the connections" },
     inapplicable: (server) =>
       server._tag === "Cluster" && minorVersion(server) < 30 ? undefined : "the server can be told the end of stdin"
   }),
@@ -235,12 +242,13 @@ export const rows: ReadonlyArray<Row> = [
       yield* same(yield* injected.hits, 2, "requests")
     }
     yield* same(yield* cluster.pods.starts(), 0, "starts")
-  }, { paths: ["direct"], scripted: "a real server speaks SPDY" }),
+  }, { scripted: "a real server speaks SPDY" }),
   row(
     "H1",
     "what needs no end of stdin works on a server without v5: outputs, secret variables, a terminal",
     function*() {
-      const { client, target } = yield* Scripted.own({ era: "1.28" })
+      const lab = yield* Lab
+      const { client, cluster, target } = yield* Scripted.own({ era: "1.28" })
       const command = Exec.on(target, { env: { SECRET: Redacted.make("42") } })(["sh", "-c", "echo $SECRET; exit 3"])
       yield* Effect.provideService(
         Effect.gen(function*() {
@@ -248,11 +256,20 @@ export const rows: ReadonlyArray<Row> = [
           yield* same(handle.protocol, "v4.channel.k8s.io", "protocol")
           yield* same(yield* Stream.mkString(Stream.decodeText(handle.stdout)), "42\n", "stdout")
           yield* same(yield* handle.exitCode, 3, "exit code")
-        }),
+
+          const terminal = yield* Terminal.open(target, { width: 80, height: 24 })
+          yield* same(terminal.handle.protocol, "v4.channel.k8s.io", "protocol of the terminal")
+          yield* terminal.shows("24 80")
+          yield* terminal.resize({ width: 200, height: 50 })
+          yield* terminal.shows("50 200")
+          yield* terminal.write("hello")
+          yield* terminal.shows("read hello")
+          yield* terminal.end
+        }).pipe(Effect.provideService(Lab, { ...lab, server: { _tag: "TestCluster", cluster } })),
         KubeClient.KubeClient,
         client
       )
     },
-    { paths: ["direct"], scripted: "the rows on outputs run on a real server without v5 as well" }
+    { scripted: "the rows on outputs run on a real server without v5 as well" }
   )
 ]

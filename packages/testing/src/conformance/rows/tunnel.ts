@@ -77,6 +77,8 @@ const afterDial = Effect.fnUntraced(function*(count: number): Effect.fn.Return<v
   while (dials() < count) yield* Effect.sleep(1)
 })
 
+const only = { path: "tunnel", why: "this is about what a tunnel carries, and how it ends" } as const
+
 /** The rows, by the numbers that such tests have had. */
 export const rows: ReadonlyArray<Row> = [
   row("T1", "a line that goes in comes back while the command runs", function*() {
@@ -88,7 +90,7 @@ export const rows: ReadonlyArray<Row> = [
     const first = yield* Stream.runHead(Stream.splitLines(Stream.decodeText(handle.stdout)))
     yield* same(first._tag === "Some" ? first.value : undefined, "hello", "the first line")
     yield* check(yield* handle.isRunning, "the command has ended")
-  }, { paths: ["tunnel"], halfClose: true }),
+  }, { only, halfClose: true }),
   row("T2", "1 MiB of random bytes goes in, comes out, and goes both ways at once, unchanged", function*() {
     const { target } = yield* Lab
     const file = Remote.makeFile()
@@ -104,7 +106,7 @@ export const rows: ReadonlyArray<Row> = [
     yield* throughTunnel(both, 4)
     yield* same(yield* RandomData.hash(both.stdout), data.hash, "hash of what went both ways")
     yield* Remote.remove(target(), file)
-  }, { paths: ["tunnel"], halfClose: true }),
+  }, { only, halfClose: true }),
   row("T3", "the terminal takes 200x50, and the last of many sizes in a row", function*() {
     const { target } = yield* Lab
     const terminal = yield* Terminal.open(target(), { width: 80, height: 24 })
@@ -114,14 +116,14 @@ export const rows: ReadonlyArray<Row> = [
     for (let width = 1; width <= 100; width++) yield* terminal.resize({ width, height: 10 })
     yield* terminal.shows("10 100")
     yield* terminal.end
-  }, { paths: ["tunnel"] }),
+  }, { only }),
   row("T7", "a tunnel that drops in the middle of a stream is a lost connection, by FIN and by RST", function*() {
     const { tunnel } = yield* Lab
     for (const how of ["fin", "reset"] as const) {
       const lost = ["ConnectionLost", "ConnectionLost", "ConnectionLost"]
       yield* same(yield* within(midStream(tunnel.drop(how))), lost, `stdout, exit code, stderr after ${how}`)
     }
-  }, { paths: ["tunnel"] }),
+  }, { only }),
   row(
     "T7",
     "a tunnel that drops under a silent command is a lost connection, without waiting for a deadline",
@@ -132,7 +134,7 @@ export const rows: ReadonlyArray<Row> = [
         yield* same(yield* within(idle(tunnel.drop(how))), lost, `stdout, exit code, stderr after ${how}`)
       }
     },
-    { paths: ["tunnel"] }
+    { only }
   ),
   row("T7", "a tunnel that goes silent is a stalled peer after the deadline, in a stream and without one", function*() {
     const { tunnel } = yield* Lab
@@ -146,7 +148,7 @@ export const rows: ReadonlyArray<Row> = [
       stalled,
       "stdout, exit code, stderr in the middle of a stream"
     )
-  }, { paths: ["tunnel"] }),
+  }, { only }),
   row("T8", "a client that leaves before the command has started leaves nothing behind", function*() {
     const { server, target } = yield* Lab
     const marker = Remote.makeMarker()
@@ -159,7 +161,7 @@ export const rows: ReadonlyArray<Row> = [
     }
     yield* Effect.sleep("300 millis")
     yield* Remote.gone(target(), marker)
-  }, { paths: ["tunnel"] }),
+  }, { only }),
   row(
     "T8",
     "a tunnel that drops before the server has answered is a lost connection, and nothing is tried again",
@@ -177,7 +179,7 @@ export const rows: ReadonlyArray<Row> = [
       }
       yield* Remote.gone(lab.target(), marker)
     },
-    { paths: ["tunnel"], scripted: "a real server answers at once; V12 drops the tunnel around that moment" }
+    { only, scripted: "a real server answers at once; V12 drops the tunnel around that moment" }
   )
 ]
 

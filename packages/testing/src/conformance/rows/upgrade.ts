@@ -71,7 +71,7 @@ export const rows: ReadonlyArray<Row> = [
       concurrency: "unbounded"
     })
     yield* same(dials(), 8, "dials after five at once")
-  }, { paths: ["tunnel"] }),
+  }, { only: { path: "tunnel", why: "this is about the dialler" } }),
   row("A11", "requests share a connection of their own, which channels leave alone", function*() {
     const { dials, pod, target } = yield* Lab
     const { name } = pod("plain").metadata
@@ -81,5 +81,5 @@ export const rows: ReadonlyArray<Row> = [
     yield* same(dials(), 3, "dials after another channel")
     yield* Api.make(Pod).get(name)
     yield* same(dials(), 3, "dials after another request")
-  }, { paths: ["tunnel"] })
+  }, { only: { path: "tunnel", why: "this is about the dialler" } })
 ]

@@ -1,0 +1,101 @@
+/**
+ * A client in a process of its own: for rows that kill it, or that measure what it takes while the server's half is
+ * somewhere else. It finds its cluster by `KUBECONFIG`.
+ */
+import * as Exec from "@effect-k8s/channels/Exec"
+import type * as Target from "@effect-k8s/channels/Target"
+import * as KubeClient from "@effect-k8s/core/KubeClient"
+import * as KubeConfig from "@effect-k8s/core/KubeConfig"
+import type { KubeConfigError } from "@effect-k8s/core/KubeConfigError"
+import type { Platform } from "@effect-k8s/core/Transport"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import type * as Path from "effect/Path"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Memory from "./Memory.ts"
+import * as Remote from "./Remote.ts"
+import * as Tunnel from "./Tunnel.ts"
+
+/** What it is to do. */
+export type Job =
+  /** Starts a command and copies its stdout to its own. */
+  | { readonly _tag: "Copy"; readonly argv: ReadonlyArray<string> }
+  /** Sends bytes to the stdin of a command, or reads them from its stdout, and measures. */
+  | Transfer
+
+/** A transfer that is measured, and one of 256 MiB before it. It prints a `Report`. */
+export interface Transfer {
+  readonly _tag: "Send" | "Receive"
+  readonly size: number
+  /** For how long the other side reads nothing at first. */
+  readonly stallMillis: number
+}
+
+/** What is passed to it, as JSON in its only argument. */
+export interface Arguments {
+  readonly target: Target.Target
+  /** The port of the tunnel to dial through, if any. */
+  readonly tunnel: number | undefined
+  readonly job: Job
+}
+
+/** What a transfer came to. */
+export interface Report {
+  /** Bytes that have arrived. */
+  readonly arrived: number
+  /** By how much the resident memory was larger at its peak than before, in bytes. */
+  readonly taken: number
+  /** How much of that came in the second transfer, in bytes. */
+  readonly growth: number
+}
+
+// What a process takes once, whatever it does then, is taken after so many.
+const firstBytes = 256 * 1024 * 1024
+
+const block = new Uint8Array(64 * 1024)
+const zeros = (size: number): Stream.Stream<Uint8Array> =>
+  Stream.take(Stream.forever(Stream.succeed(block)), size / block.length)
+
+const transfer = (target: Target.Target, { _tag, size, stallMillis }: Transfer) => {
+  if (_tag === "Receive") {
+    const output = Exec.stream(Exec.on(target)(["head", "-c", String(size), "/dev/zero"]))
+    return Remote.countBytes(Remote.pauseAfterFirst(stallMillis)(output))
+  }
+  const command = Exec.on(target)(["sh", "-c", `sleep ${stallMillis / 1000}; wc -c`])
+  return Effect.map(Exec.string(Exec.feed(command, zeros(size))), (text) => Number(text.trim()))
+}
+
+const measure = Effect.fnUntraced(function*(target: Target.Target, job: Transfer) {
+  const { rss } = process.memoryUsage
+  const start = rss()
+  const first = start + (yield* Memory.growth(transfer(target, { ...job, size: firstBytes }))).bytes
+  const before = rss()
+  const second = yield* Memory.growth(transfer(target, job))
+  const peak = Math.max(first, before + second.bytes)
+  return { arrived: second.value, taken: peak - start, growth: peak - first } satisfies Report
+})
+
+const perform = ({ job, target }: Arguments) =>
+  job._tag === "Copy"
+    ? Stream.runForEach(
+      Exec.stream(Exec.on(target)(job.argv)),
+      (chunk) => Effect.sync(() => process.stdout.write(chunk))
+    )
+    : Effect.map(measure(target, job), (report) => process.stdout.write(JSON.stringify(report)))
+
+const client = Effect.fnUntraced(function*(tunnel: number | undefined): Effect.fn.Return<
+  KubeClient.KubeClient["Service"],
+  KubeConfigError,
+  Platform | FileSystem.FileSystem | Path.Path | Scope.Scope
+> {
+  const resolved = yield* Effect.flatMap(KubeConfig.load(), KubeConfig.resolve)
+  const endpoint = tunnel === undefined ? resolved.endpoint : { ...resolved.endpoint, dial: Tunnel.dialThrough(tunnel) }
+  return yield* KubeClient.make({ ...resolved, endpoint })
+})
+
+/** Does what its argument says. */
+export const main = Effect.fnUntraced(function*(argument: string) {
+  const args: Arguments = JSON.parse(argument)
+  yield* Effect.provideServiceEffect(perform(args), KubeClient.KubeClient, client(args.tunnel))
+}, Effect.scoped)
