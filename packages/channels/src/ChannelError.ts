@@ -125,6 +125,17 @@ export class KillUnsupported extends Data.TaggedError("KillUnsupported")<{ reado
   }
 }
 
+/** The signal could not be brought to the process: it is sent by an exec of its own, which failed. */
+export class KillFailed extends Data.TaggedError("KillFailed")<{
+  readonly signal: string
+  readonly description: string
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    return `${this.signal} could not be sent, so the process may run on: ${this.description}`
+  }
+}
+
 /** Something was written to a command that was started without a stdin. */
 export class StdinNotPiped extends Data.TaggedError("StdinNotPiped")<{}> {
   override get message(): string {
@@ -161,6 +172,7 @@ export type ChannelErrorReason =
   | NoWorkingDirectory
   | RemoteFailure
   | KillUnsupported
+  | KillFailed
   | StdinNotPiped
   | StdinUnconsumed
   | InputFailed

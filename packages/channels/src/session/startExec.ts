@@ -19,7 +19,9 @@ import type { ExecOptions } from "../ExecOptions.ts"
 import * as ExitStatus from "../protocol/ExitStatus.ts"
 import * as Target from "../Target.ts"
 import * as ExecPlan from "./ExecPlan.ts"
+import { endWithScope } from "./kill.ts"
 import * as Liveness from "./Liveness.ts"
+import * as RemoteSignal from "./RemoteSignal.ts"
 import * as Session from "./Session.ts"
 import { toHandle } from "./toHandle.ts"
 
@@ -31,6 +33,8 @@ export interface Running {
   readonly info: ChannelInfo
   readonly supervised: boolean
   readonly processGroup: number | undefined
+  /** How its processes are reached; none for a bare command. */
+  readonly signals: RemoteSignal.RemoteSignal | undefined
 }
 
 type NotStarted = Session.Start & { readonly _tag: "NotStarted" }
@@ -127,6 +131,12 @@ export const startExec = Effect.fnUntraced(function*(
       unreadGrace: Duration.fromInputUnsafe(options.unreadGrace ?? "10 seconds"),
       liveness: settings(options)
     })
+    const signals = plan.nonce === undefined
+      ? undefined
+      : RemoteSignal.make({ client, target, info, nonce: plan.nonce })
+    if (signals !== undefined && options.stdin === "pipe" && options.onClose !== "leave") {
+      yield* endWithScope(session, signals)
+    }
     const deadline = Duration.fromInputUnsafe(options.startTimeout ?? "1 minute")
     const start = yield* Effect.timeoutOrElse(session.start, {
       duration: deadline,
@@ -140,7 +150,7 @@ export const startExec = Effect.fnUntraced(function*(
     // What fails from here on is the session's to tell.
     if (plan.preamble !== undefined) yield* Effect.ignore(session.write([plan.preamble], { counted: false }))
     if (options.size !== undefined && options.tty === true) yield* session.resize(options.size)
-    return { _tag: "Running", session, connection, info, supervised, processGroup: start.processGroup }
+    return { _tag: "Running", session, connection, info, supervised, processGroup: start.processGroup, signals }
   })
 
   /** An attempt whose connection is closed at once when the command did not start. */

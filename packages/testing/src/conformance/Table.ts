@@ -3,6 +3,7 @@
  */
 import type { Row } from "./Row.ts"
 import { rows as exec } from "./rows/exec.ts"
+import { rows as kill } from "./rows/kill.ts"
 import { rows as liveness } from "./rows/liveness.ts"
 import { rows as messages } from "./rows/messages.ts"
 import { rows as outcomes } from "./rows/outcomes.ts"
@@ -24,5 +25,6 @@ export const table: ReadonlyArray<Row> = [
   ...tunnel,
   ...outcomes,
   ...starts,
+  ...kill,
   ...pipeline
 ]
