@@ -1,5 +1,5 @@
 /**
- * Answers requests for an exec: the checks of the API server, the kubelet and the WebSocket handshake, in their order,
+ * Answers requests for an exec or an attach: the checks of the API server, the kubelet and the WebSocket handshake, in their order,
  * and then the session.
  */
 import * as RemoteCommand from "@effect-k8s/channels/protocol/RemoteCommand"
@@ -13,6 +13,7 @@ import * as Resources from "../server/Resources.ts"
 import type { SubresourceContext, SubresourceHandler } from "../server/Subresources.ts"
 import * as Failure from "../store/Failure.ts"
 import type { StoredObject } from "../store/KubeObject.ts"
+import * as AttachProcess from "./AttachProcess.ts"
 import * as Era from "./Era.ts"
 import * as ExecCall from "./ExecCall.ts"
 import * as ExecCodec from "./ExecCodec.ts"
@@ -28,6 +29,8 @@ import type { Runtime } from "./Runtime.ts"
 
 /** What execs run with. */
 export interface Options {
+  /** What is asked for: a command, or the container's own process. */
+  readonly kind: "exec" | "attach"
   readonly era: Era.Era
   readonly harm: Harm
   readonly sizes: ExecPipes.Sizes
@@ -94,8 +97,12 @@ const upgrade = (
   const opening = WebSocketHandshake.parseRequest(request)
   const offered = opening._tag === "Opening" ? opening.subprotocols : offeredBy(request)
   const isTranslated = translator !== "none" && offered.includes(RemoteCommand.v5)
-  const running = options.find(exec.pod)?.container(exec.identity.container)?.running()
-  const refusal = ExecCall.checkByKubelet(exec.call, exec.identity.container, running !== undefined)
+  const container = options.find(exec.pod)?.container(exec.identity.container)
+  const [running, main] = [container?.running(), container?.main()]
+  const refusal = ExecCall.checkByKubelet(
+    exec.call,
+    running === undefined ? notFound(options, exec) : undefined
+  ) ?? checkAttach(options, exec, main)
   // The API server's translator has answered before it asks the kubelet.
   const isEarly = isTranslated && translator === "api-server"
   if (refusal !== undefined && !isEarly) return Effect.succeed(byKubelet(refusal))
@@ -113,6 +120,11 @@ const upgrade = (
     if (refusal !== undefined || running === undefined) {
       const message = `unable to upgrade connection: ${refusal?.text ?? ""}`
       return Effect.succeed({ _tag: "Refused", message })
+    }
+    if (options.kind === "attach") {
+      return main === undefined
+        ? Effect.succeed({ _tag: "Exited", code: 0 })
+        : AttachProcess.run(pipes, { call, main, isTranslated })
     }
     return ProcessCommand.run(pipes, {
       runtime: options.runtime,
@@ -164,6 +176,20 @@ const upgrade = (
   }
   return Effect.succeed(response)
 }
+
+const notFound = ({ kind }: Options, { identity }: Exec): string =>
+  kind === "exec"
+    ? `container not found ("${identity.container}")`
+    : `container ${identity.container} not found in pod ${identity.pod}_${identity.namespace}`
+
+const checkAttach = (
+  { kind }: Options,
+  { call }: Exec,
+  main: AttachProcess.MainProcess | undefined
+): ExecCall.KubeletRefusal | undefined =>
+  kind === "attach" && main?.tty === true && call.stderr
+    ? { status: 500, text: "rpc error: code = InvalidArgument desc = tty and stderr cannot both be true" }
+    : undefined
 
 const accept = (key: string): string => createHash("sha1").update(WebSocketHandshake.acceptInput(key)).digest("base64")
 

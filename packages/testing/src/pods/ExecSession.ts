@@ -49,6 +49,7 @@ export const serve = Effect.fnUntraced(function*(
   const pipes = ExecPipes.make(options.sizes)
   const { notice, output, stdin } = pipes
   const wire = options.wire(ExecWire.make({ codec, connection, messageBytes: options.messageBytes }))
+  const resizes = RemoteCommand.makeResizeParser()
   const isTranslated = subprotocol === RemoteCommand.v5
 
   const leave = (how: "closed" | "lost"): void => pipes.leave(ExecPipes.departureOf(harm, { isTranslated, how }))
@@ -66,7 +67,10 @@ export const serve = Effect.fnUntraced(function*(
     switch (message._tag) {
       case "Part": {
         const size = message.bytes.length
-        if (message.channel === RemoteCommand.Channel.Resize) return yield* Effect.as(arrive("resize", size), undefined)
+        if (message.channel === RemoteCommand.Channel.Resize) {
+          for (const next of resizes.push(message.bytes)) pipes.resize(next)
+          return yield* Effect.as(arrive("resize", size), undefined)
+        }
         yield* arrive("stdin", size)
         entry.record.stdinBytes += size
         if (!call.stdin) return
