@@ -34,8 +34,7 @@ const started = Effect.fnUntraced(function*(options: ExecOptions = {}, settings:
   const handle = yield* Fiber.join(starting)
   const close = Effect.gen(function*() {
     const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
-    for (let i = 0; i < 4; i++) yield* Effect.andThen(Server.settle, TestClock.adjust("1 second"))
-    yield* Fiber.join(closing)
+    yield* Server.joined(closing)
   })
   yield* Effect.addFinalizer(() => Effect.forkDetach(close))
   yield* Server.timePasses
@@ -215,8 +214,7 @@ describe("the end of the scope of a command with stdin", () => {
       const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber))
       yield* Server.settle
       yield* session.stdout(`${recordOf(session)}@4711\n`)
-      for (let i = 0; i < 3; i++) yield* Effect.andThen(Server.settle, TestClock.adjust("100 millis"))
-      yield* Fiber.join(interrupting)
+      yield* Server.joined(interrupting)
       assert.deepStrictEqual(server.killed.map(({ signal }) => signal), ["TERM"])
     }))
 
@@ -228,8 +226,7 @@ describe("the end of the scope of a command with stdin", () => {
         Exec.pipeTo(Exec.on(target)(["head", "10"]))
       )
       const running = yield* Effect.forkChild(Effect.provideService(Exec.run(pipeline), KubeClient, server.client))
-      while (running.pollUnsafe() === undefined) yield* Effect.andThen(Server.settle, TestClock.adjust("100 millis"))
-      const results = yield* Fiber.join(running)
+      const results = yield* Server.joined(running)
       assert.deepStrictEqual(results.map(({ end }) => end), ["EndedEarly", "EndedEarly", "Completed"])
       assert.deepStrictEqual(server.killed.map(({ signal }) => signal), ["TERM"])
     }))

@@ -437,9 +437,7 @@ describe("the end of the scope", () => {
       yield* Effect.forkChild(Effect.exit(Stream.run(Stream.make(new Uint8Array(4_000_000)), handle.stdin)))
       yield* Server.settle
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
-      // The end of the command, and then the goodbye.
-      for (let i = 0; i < 3; i++) yield* Effect.andThen(Server.settle, TestClock.adjust("1 second"))
-      yield* Fiber.join(closing)
+      yield* Server.joined(closing)
       assert.deepStrictEqual(server.killed.map(({ signal }) => signal), ["TERM"])
     }))
 

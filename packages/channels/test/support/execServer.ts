@@ -12,6 +12,7 @@ import * as Transport from "@effect-k8s/core/Transport"
 import type { TransportError } from "@effect-k8s/core/TransportError"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Headers from "effect/http/Headers"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Option from "effect/Option"
@@ -140,6 +141,19 @@ export const textOf = (bytes: Uint8Array): string => decoder.decode(bytes)
 /** Lets the other fibers go on until they wait. */
 export const settle: Effect.Effect<void> = Effect.promise(async () => {
   for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
+})
+
+/**
+ * Waits for a fiber and lets time pass meanwhile, in steps that are small beside any deadline: digests are computed on
+ * another thread, which takes no virtual time.
+ */
+export const joined = Effect.fnUntraced(function*<A, E>(fiber: Fiber.Fiber<A, E>): Effect.fn.Return<A, E> {
+  while (fiber.pollUnsafe() === undefined) {
+    yield* settle
+    yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
+    yield* TestClock.adjust("10 millis")
+  }
+  return yield* Fiber.join(fiber)
 })
 
 /** Lets time pass at the end of the scope, for goodbyes that nobody answers, one after the other. To be called last. */
