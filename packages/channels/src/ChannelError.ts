@@ -136,6 +136,13 @@ export class KillFailed extends Data.TaggedError("KillFailed")<{
   }
 }
 
+/** The stream of an attach has ended, but its container runs on. */
+export class StillRunning extends Data.TaggedError("StillRunning")<{ readonly containerId: string }> {
+  override get message(): string {
+    return "the stream has ended but the container runs on, so it has no exit code yet; attach again"
+  }
+}
+
 /** Something was written to a command that was started without a stdin. */
 export class StdinNotPiped extends Data.TaggedError("StdinNotPiped")<{}> {
   override get message(): string {
@@ -173,6 +180,7 @@ export type ChannelErrorReason =
   | RemoteFailure
   | KillUnsupported
   | KillFailed
+  | StillRunning
   | StdinNotPiped
   | StdinUnconsumed
   | InputFailed

@@ -41,16 +41,6 @@ type NotStarted = Session.Start & { readonly _tag: "NotStarted" }
 
 const defaultBufferBytes = 1024 * 1024
 
-const settings = (options: ExecOptions): Liveness.Settings => {
-  const millis = (input: Duration.Input | undefined, otherwise: number): number =>
-    input === undefined ? otherwise : Duration.toMillis(Duration.fromInputUnsafe(input))
-  return {
-    pingAfter: millis(options.heartbeat?.after, Liveness.defaults.pingAfter),
-    pongWithin: millis(options.heartbeat?.within, Liveness.defaults.pongWithin),
-    keepAliveAfter: millis(options.heartbeat?.keepAliveAfter, Liveness.defaults.keepAliveAfter)
-  }
-}
-
 // Images without a shell, by client: a server is asked once.
 const withoutShell = new WeakMap<KubeClient["Service"], Set<string>>()
 
@@ -129,7 +119,7 @@ export const startExec = Effect.fnUntraced(function*(
       tty: options.tty === true,
       bufferBytes: options.bufferBytes ?? defaultBufferBytes,
       unreadGrace: Duration.fromInputUnsafe(options.unreadGrace ?? "10 seconds"),
-      liveness: settings(options)
+      liveness: Liveness.settings(options.heartbeat)
     })
     const signals = plan.nonce === undefined
       ? undefined

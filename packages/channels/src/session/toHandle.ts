@@ -11,7 +11,23 @@ import * as ChannelError from "../ChannelError.ts"
 import * as ExecHandle from "../ExecHandle.ts"
 import type { ExecOptions } from "../ExecOptions.ts"
 import { kill } from "./kill.ts"
+import type { Session } from "./Session.ts"
 import type { Running } from "./startExec.ts"
+
+/** Writes to a session's stdin; `end` is what the end of the stream does. */
+export const toSink = (
+  session: Session,
+  end: Effect.Effect<void, ChannelError.ChannelError>
+): ExecHandle.ExecHandle["stdin"] =>
+  Sink.fromTransform((upstream) =>
+    Effect.gen(function*() {
+      while (true) {
+        const chunks = yield* Pull.catchDone(upstream, () => Effect.undefined)
+        if (chunks === undefined) return yield* end
+        if (!(yield* session.write(chunks))) return
+      }
+    }).pipe(Effect.as([undefined] as const))
+  )
 
 /** Makes the handle of a command that was asked for at `begun`. */
 export const toHandle = (running: Running, options: ExecOptions, begun: number): ExecHandle.ExecHandle => {
@@ -19,17 +35,8 @@ export const toHandle = (running: Running, options: ExecOptions, begun: number):
   const fail = (reason: ChannelError.ChannelErrorReason) => new ChannelError.ChannelError({ reason, channel: info })
 
   const stdin: ExecHandle.ExecHandle["stdin"] = options.stdin === "pipe"
-    ? Sink.fromTransform((upstream) =>
-      Effect.gen(function*() {
-        while (true) {
-          const chunks = yield* Pull.catchDone(upstream, () => Effect.undefined)
-          if (chunks === undefined) return yield* session.endStdin
-          if (!(yield* session.write(chunks))) return
-        }
-      }).pipe(Effect.as([undefined] as const))
-    )
+    ? toSink(session, session.endStdin)
     : Sink.fromTransform(() => Effect.fail(fail(new ChannelError.StdinNotPiped())))
-
   const stdout = options.stdout === "ignore" ? Stream.empty : session.stdout
   const stderr = options.stderr === "ignore" ? Stream.empty : session.stderr
   return ExecHandle.make<never>({

@@ -2,6 +2,7 @@
  * The conformance table: every row, in order.
  */
 import type { Row } from "./Row.ts"
+import { rows as attach } from "./rows/attach.ts"
 import { rows as exec } from "./rows/exec.ts"
 import { rows as kill } from "./rows/kill.ts"
 import { rows as liveness } from "./rows/liveness.ts"
@@ -25,6 +26,7 @@ export const table: ReadonlyArray<Row> = [
   ...tunnel,
   ...outcomes,
   ...starts,
+  ...attach,
   ...kill,
   ...pipeline
 ]
