@@ -84,10 +84,15 @@ export interface AttachHandle extends ExecHandle {
 
 const defaultBufferBytes = 1024 * 1024
 
-/** The kubelet's words, on a connection or in its answer, for a container that has ended in between. */
-const isNotFoundByKubelet = (error: KubeError.KubeError): boolean =>
-  error.reason._tag === "UpgradeRefused" &&
-  error.reason.attempts.some(({ body }) => /container \S+ not found in pod/.test(body))
+// The kubelet's words, in its answer or on the connection, for a container that has ended in between.
+const notFoundByKubelet = /container \S+ not found in pod/
+
+const isRefused = ({ reason }: KubeError.KubeError): boolean =>
+  reason._tag === "UpgradeRefused" && reason.attempts.some(({ body }) => notFoundByKubelet.test(body))
+
+/** Whether the stream may have ended with the container, without a word on how. */
+const mayHaveEnded = ({ reason }: ChannelError.ChannelError): boolean =>
+  reason._tag === "OutcomeUnknown" || reason._tag === "RemoteFailure" && notFoundByKubelet.test(reason.description)
 
 /**
  * Attaches to a container of any kind: a main, init or ephemeral one, by its name.
@@ -156,7 +161,7 @@ const start = Effect.fnUntraced(function*(
     }
   ).pipe(
     Effect.catchIf(
-      isNotFoundByKubelet,
+      isRefused,
       () => Effect.flatMap(pods.get(pod), (now) => Effect.fail(fail(AttachPlan.notRunning(now, container))))
     )
   )
@@ -219,7 +224,7 @@ const start = Effect.fnUntraced(function*(
       known = exit.value.code === 0 ? yield* fromStatus : exit.value.code
     } else {
       const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-      if (error?.reason._tag !== "OutcomeUnknown") return yield* Effect.failCause(exit.cause)
+      if (error === undefined || !mayHaveEnded(error)) return yield* Effect.failCause(exit.cause)
       known = yield* Effect.mapError(fromStatus, () => error)
     }
     return ExitCode(known)

@@ -352,6 +352,13 @@ describe("the exit code of an attach", () => {
       assert.strictEqual(yield* handle.exitCode, 8)
     }))
 
+  it.effect("is taken from the pod when the translator says that the container has just ended", () =>
+    Effect.gen(function*() {
+      const { handle, session } = yield* attached({}, { pods: [podOf(), podOf({}, { state: ended(2) })] })
+      yield* end(session, Server.internalError("unable to upgrade connection: container c not found in pod p_ns"))
+      assert.strictEqual(yield* handle.exitCode, 2)
+    }))
+
   it.effect("is not asked for when the connection is lost", () =>
     Effect.gen(function*() {
       const { handle, server, session } = yield* attached()

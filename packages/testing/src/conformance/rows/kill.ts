@@ -12,7 +12,7 @@ import type { KillOptions } from "effect/process/ChildProcess"
 import * as Stream from "effect/Stream"
 import { Lab } from "../Lab.ts"
 import * as Remote from "../Remote.ts"
-import { check, reasonOf, type Row, row, same } from "../Row.ts"
+import { check, failureOf, reasonOf, type Row, row, same } from "../Row.ts"
 
 /** Waits until a command that writes `ready` has done so, and reads on in the background. */
 const ready = Effect.fnUntraced(function*(handle: ExecHandle) {
@@ -153,7 +153,23 @@ export const rows: ReadonlyArray<Row> = [
     yield* handle.kill({ killSignal: "SIGKILL" })
     yield* Remote.gone(target(), marker)
   }, halfClose),
-  row("K11", "a bare command cannot be killed, and says so", function*() {
+  row(
+    "K11",
+    "a supervisor that somebody else has killed leaves an outcome that is not known, with the server's word",
+    function*() {
+      const { target } = yield* Lab
+      for (const stdin of ["pipe", "ignore"] as const) {
+        const { handle } = yield* start(target(), { stdin }, family)
+        yield* Exec.exitCode(Exec.on(target())(["sh", "-c", "kill -KILL -$1", "sh", String(handle.processGroup)]))
+        const { reason } = yield* failureOf(handle.exitCode)
+        yield* same(reason._tag, "OutcomeUnknown", `exit code, stdin ${stdin}`)
+        yield* same(reason._tag === "OutcomeUnknown" ? reason.reportedExitCode : undefined, 137, "what was reported")
+        yield* same(yield* inGroup(target(), handle.processGroup ?? 0), 0, "processes left in the group")
+      }
+    },
+    halfClose
+  ),
+  row("K12", "a bare command cannot be killed, and says so", function*() {
     const { target } = yield* Lab
     const handle = yield* Exec.on(target(), { supervise: "never" })(["sleep", "1"])
     yield* same(yield* reasonOf(handle.kill()), "KillUnsupported", "kill")
