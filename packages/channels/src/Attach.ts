@@ -97,6 +97,8 @@ const mayHaveEnded = ({ reason }: ChannelError.ChannelError): boolean =>
 /**
  * Attaches to a container of any kind: a main, init or ephemeral one, by its name.
  *
+ * Servers answer before they show anything: what is written in the first moments after can be missed.
+ *
  * Its scope owns the connection; closing it leaves, and ends nothing (but, with `stdinOnce`, the container's stdin).
  *
  * Fails before anything is opened: with `NotFound`, `ContainerNotFound`, `ContainerNotRunning` (with its state),

@@ -82,7 +82,10 @@ const until = (next: Effect.Effect<string | undefined, ChannelError>, wanted: (l
       Effect.as(check(line !== undefined, "the output has ended before the line that was waited for"), line ?? "")
   )
 
-/** Attaches with a stdin that is written to line by line. */
+/**
+ * Attaches with a stdin that is written to line by line. The process answers `got` and the line. Servers answer before
+ * they show any output, so lines are written until one comes back.
+ */
 const open = Effect.fnUntraced(function*(target: Target.Target, options: Attach.AttachOptions = {}) {
   const handle = yield* Attach.attach(target, { ...options, stdin: "pipe" })
   const typed = yield* Queue.unbounded<string, Cause.Done>()
@@ -90,7 +93,11 @@ const open = Effect.fnUntraced(function*(target: Target.Target, options: Attach.
     Effect.exit(Stream.run(Stream.encodeText(Stream.fromQueue(typed)), handle.stdin))
   )
   const next = yield* linesOf(handle.stdout)
-  return { handle, next, writing, write: (line: string) => Queue.offer(typed, `${line}\n`), end: Queue.end(typed) }
+  const write = (line: string) => Queue.offer(typed, `${line}\n`)
+  const calling = yield* Effect.forkChild(Effect.repeat(write("call"), Schedule.spaced("200 millis")))
+  yield* until(next, (line) => line === "got call")
+  yield* Fiber.interrupt(calling)
+  return { handle, next, writing, write, end: Queue.end(typed) }
 })
 
 const counter = "i=0; while :; do echo out $i; echo err $i >&2; i=$((i + 1)); sleep 0.05; done"
@@ -224,11 +231,11 @@ export const rows: ReadonlyArray<Row> = [
   }),
   row("AT9", "init and ephemeral containers are attached to by name", function*() {
     const pod = yield* podOf([container("main", counter)], {
-      initContainers: [container("first", `echo begun; while [ ! -e /tmp/go ]; do echo init; sleep 0.05; done`)]
+      initContainers: [container("first", `echo begun; while [ ! -e go ]; do echo init; sleep 0.05; done`)]
     })
     const first = yield* Attach.attach(Target.fromPod(pod, { container: "first" }))
     yield* until(yield* linesOf(first.stdout), (line) => line === "init")
-    yield* Exec.exitCode(Exec.on(Target.fromPod(pod, { container: "first" }))(["touch", "/tmp/go"]))
+    yield* Exec.exitCode(Exec.on(Target.fromPod(pod, { container: "first" }))(["touch", "go"]))
     yield* same(yield* first.exitCode, 0, "exit code of the init container")
 
     const pods = Api.make(Pod)
