@@ -129,6 +129,24 @@ export class KillUnsupported extends Data.TaggedError("KillUnsupported")<{ reado
   }
 }
 
+/** The signal could not be brought to the process: it is sent by an exec of its own, which failed. */
+export class KillFailed extends Data.TaggedError("KillFailed")<{
+  readonly signal: string
+  readonly description: string
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    return `${this.signal} could not be sent, so the process may run on: ${this.description}`
+  }
+}
+
+/** The stream of an attach has ended, but its container runs on. */
+export class StillRunning extends Data.TaggedError("StillRunning")<{ readonly containerId: string }> {
+  override get message(): string {
+    return "the stream has ended but the container runs on, so it has no exit code yet; attach again"
+  }
+}
+
 /** Something was written to a command that was started without a stdin. */
 export class StdinNotPiped extends Data.TaggedError("StdinNotPiped")<{}> {
   override get message(): string {
@@ -213,6 +231,8 @@ export type ChannelErrorReason =
   | NoWorkingDirectory
   | RemoteFailure
   | KillUnsupported
+  | KillFailed
+  | StillRunning
   | StdinNotPiped
   | StdinUnconsumed
   | InputFailed

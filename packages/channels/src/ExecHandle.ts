@@ -2,7 +2,7 @@
  * A command that was started: its streams, its outcome, its protocol.
  *
  * The names are those of Effect's `ChildProcessHandle`. The scope that started the command owns it: when it closes, the
- * connection is closed, and with it a supervised command without stdin ends.
+ * connection is closed, and a supervised command ends with it unless `onClose` is `"leave"`.
  */
 import type { UpgradeAttempt } from "@effect-k8s/core/KubeError"
 import type * as Effect from "effect/Effect"
@@ -66,8 +66,16 @@ export interface ExecHandle<out E = never> {
   readonly verified: Effect.Effect<Verified, ChannelError>
   readonly isRunning: Effect.Effect<boolean>
   /**
-   * Ends the command and waits for its end. Fails with `KillUnsupported` without the supervisor, for a command with
-   * stdin, and for a signal other than SIGTERM (which SIGKILL follows after two seconds).
+   * Signals the command and its children, SIGTERM unless told, and waits for its end; `forceKillAfter` sends SIGKILL to
+   * what has not ended by then. The supervisor lives on, so the outcome is as good as any: 143 after SIGTERM, 137 after
+   * SIGKILL, `verified`. Nothing if the command has ended.
+   *
+   * It is a second exec of `sh`, which finds the processes in `/proc` and leaves those alone that are not the command's
+   * own; only SIGTERM without `forceKillAfter` for a command without stdin needs none, and SIGKILL follows it after two
+   * seconds. When the session was lost before, the signal is sent and nothing is waited for.
+   *
+   * Fails with `KillUnsupported` without the supervisor and for a signal that the container's `sh` does not know, with
+   * `KillFailed` when the second exec fails, and otherwise as `exitCode` does.
    */
   readonly kill: (options?: KillOptions) => Effect.Effect<void, ChannelError>
   /** Sets the size of the terminal, in characters. Nothing without a terminal. */

@@ -10,7 +10,7 @@ import type { Subprotocol, TerminalSize } from "./protocol/RemoteCommand.ts"
 export interface ExecOptions {
   /**
    * Whether the command has a stdin that you write: `"ignore"` unless told, and `"pipe"` inside a pipeline behind
-   * another stage or with `Exec.feed`. A supervised command without stdin ends when its scope closes.
+   * another stage or with `Exec.feed`.
    */
   readonly stdin?: "pipe" | "ignore" | undefined
   /** `"pipe"` unless told. What nobody reads is better ignored: a full buffer holds up the other output. */
@@ -34,7 +34,13 @@ export interface ExecOptions {
    * - `"never"`: audit logs and admission policies see the command itself instead of `sh -c`.
    */
   readonly supervise?: "required" | "preferred" | "never" | undefined
-  /** What the end of the scope means for a supervised command without stdin: `"end"` unless told; kubectl leaves it. */
+  /**
+   * What the end of the scope means for a supervised command that has not ended by then: `"end"` unless told; kubectl
+   * leaves it. One without stdin is ended by the supervisor, which sees that its client has gone, and does so even when
+   * the client dies. One with stdin is ended by a second exec before the connection is closed, so that it does not take
+   * the end of its stdin for the end of good input; the scope waits two seconds at most for that to be begun, and a
+   * failure is only logged. Both get SIGTERM and, two seconds later, SIGKILL.
+   */
   readonly onClose?: "end" | "leave" | undefined
   /** Much data: lets the protocol be chosen by cost. Pipelines set it. */
   readonly bulk?: boolean | undefined

@@ -107,6 +107,37 @@ export class ContainerNotFound extends Data.TaggedError("ContainerNotFound")<{
   }
 }
 
+/** The container does not run, so there is nothing to attach to. */
+export class ContainerNotRunning extends Data.TaggedError("ContainerNotRunning")<{
+  readonly pod: string
+  readonly container: string
+  readonly state: "waiting" | "terminated"
+  /** Its reason in the pod's status: `ContainerCreating`, `CrashLoopBackOff`, `Completed, exit code 0`. */
+  readonly detail: string
+}> {
+  override get message(): string {
+    const { container, detail, pod, state } = this
+    return `container "${container}" of pod "${pod}" does not run: it is ${state} (${detail}); ${
+      state === "waiting" ? "wait until it runs" : "read its log instead"
+    }`
+  }
+}
+
+/** The container was started without a stdin, or without a terminal: servers would accept, and nothing would arrive. */
+export class NoSuchStream extends Data.TaggedError("NoSuchStream")<{
+  readonly pod: string
+  readonly container: string
+  readonly stream: "stdin" | "tty"
+}> {
+  override get message(): string {
+    const { container, pod, stream } = this
+    const what = stream === "stdin" ? "a stdin" : "a terminal"
+    return `container "${container}" of pod "${pod}" has no ${
+      stream === "stdin" ? "stdin" : "terminal"
+    }; set ${stream}: true in its specification to give it ${what}, or attach without`
+  }
+}
+
 /** The resource version or continue token is too old (410): list again. */
 export class Expired extends Data.TaggedError("Expired")<FromStatus> {
   override get message(): string {
@@ -271,6 +302,8 @@ export type KubeErrorReason =
   | Invalid
   | BadRequest
   | ContainerNotFound
+  | ContainerNotRunning
+  | NoSuchStream
   | Expired
   | TooManyRequests
   | Timeout

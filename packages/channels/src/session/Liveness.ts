@@ -10,6 +10,8 @@
  *   all stdin that was sent, and stands still while reading is paused.
  * - Servers end a session after four hours without data, whatever the pings: an empty message in time prevents that.
  */
+import * as Duration from "effect/Duration"
+import type { Heartbeat } from "../ExecOptions.ts"
 
 /** Times in milliseconds. */
 export interface Settings {
@@ -23,6 +25,17 @@ export interface Settings {
 
 /** kubectl pings every 5 s and gives up after 61 s; real idle limits of proxies begin at 60 s. */
 export const defaults: Settings = { pingAfter: 10_000, pongWithin: 30_000, keepAliveAfter: 60 * 60 * 1000 }
+
+/** The settings that were asked for; what was left open is as in `defaults`. */
+export const settings = (heartbeat: Heartbeat | undefined): Settings => {
+  const millis = (input: Duration.Input | undefined, otherwise: number): number =>
+    input === undefined ? otherwise : Duration.toMillis(Duration.fromInputUnsafe(input))
+  return {
+    pingAfter: millis(heartbeat?.after, defaults.pingAfter),
+    pongWithin: millis(heartbeat?.within, defaults.pongWithin),
+    keepAliveAfter: millis(heartbeat?.keepAliveAfter, defaults.keepAliveAfter)
+  }
+}
 
 /** What is known of the connection. Moments in milliseconds of any clock. */
 export interface State {

@@ -20,7 +20,9 @@ import * as ExitStatus from "../protocol/ExitStatus.ts"
 import * as Target from "../Target.ts"
 import * as Concealment from "./Concealment.ts"
 import * as ExecPlan from "./ExecPlan.ts"
+import { endWithScope } from "./kill.ts"
 import * as Liveness from "./Liveness.ts"
+import * as RemoteSignal from "./RemoteSignal.ts"
 import * as Session from "./Session.ts"
 import * as ShellLess from "./ShellLess.ts"
 import { toHandle } from "./toHandle.ts"
@@ -34,21 +36,13 @@ export interface Running {
   readonly info: ChannelInfo
   readonly supervised: boolean
   readonly processGroup: number | undefined
+  /** How its processes are reached; none for a bare command. */
+  readonly signals: RemoteSignal.RemoteSignal | undefined
 }
 
 type NotStarted = Session.Start & { readonly _tag: "NotStarted" }
 
 const defaultBufferBytes = 1024 * 1024
-
-const settings = (options: ExecOptions): Liveness.Settings => {
-  const millis = (input: Duration.Input | undefined, otherwise: number): number =>
-    input === undefined ? otherwise : Duration.toMillis(Duration.fromInputUnsafe(input))
-  return {
-    pingAfter: millis(options.heartbeat?.after, Liveness.defaults.pingAfter),
-    pongWithin: millis(options.heartbeat?.within, Liveness.defaults.pongWithin),
-    keepAliveAfter: millis(options.heartbeat?.keepAliveAfter, Liveness.defaults.keepAliveAfter)
-  }
-}
 
 /** Whether it is the shell that the runtime could not start; its words are all there is to tell by. */
 const isShellMissing = ({ status, stderr }: NotStarted): boolean => {
@@ -124,9 +118,15 @@ export const startExec = Effect.fnUntraced(function*(
       tty,
       bufferBytes: options.bufferBytes ?? defaultBufferBytes,
       unreadGrace: Duration.fromInputUnsafe(options.unreadGrace ?? "10 seconds"),
-      liveness: settings(options),
+      liveness: Liveness.settings(options.heartbeat),
       concealment
     })
+    const signals = plan.nonce === undefined
+      ? undefined
+      : RemoteSignal.make({ client, target, info, nonce: plan.nonce })
+    if (signals !== undefined && options.stdin === "pipe" && options.onClose !== "leave") {
+      yield* endWithScope(session, signals)
+    }
     const deadline = Duration.fromInputUnsafe(options.startTimeout ?? "1 minute")
     const start = yield* Effect.timeoutOrElse(session.start, {
       duration: deadline,
@@ -140,7 +140,16 @@ export const startExec = Effect.fnUntraced(function*(
     // What fails from here on is the session's to tell.
     if (plan.preamble !== undefined) yield* Effect.ignore(session.write([plan.preamble], { counted: false }))
     if (options.size !== undefined && tty) yield* session.resize(options.size)
-    return { _tag: "Running", session, connection, attempts, info, supervised, processGroup: start.processGroup }
+    return {
+      _tag: "Running",
+      session,
+      connection,
+      attempts,
+      info,
+      supervised,
+      processGroup: start.processGroup,
+      signals
+    }
   })
 
   /** An attempt whose connection is closed at once when the command did not start. */

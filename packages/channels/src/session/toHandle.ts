@@ -10,7 +10,24 @@ import * as Stream from "effect/Stream"
 import * as ChannelError from "../ChannelError.ts"
 import * as ExecHandle from "../ExecHandle.ts"
 import type { ExecOptions } from "../ExecOptions.ts"
+import { kill } from "./kill.ts"
+import type { Session } from "./Session.ts"
 import type { Running } from "./startExec.ts"
+
+/** Writes to a session's stdin; `end` is what the end of the stream does. */
+export const toSink = (
+  session: Session,
+  end: Effect.Effect<void, ChannelError.ChannelError>
+): ExecHandle.ExecHandle["stdin"] =>
+  Sink.fromTransform((upstream) =>
+    Effect.gen(function*() {
+      while (true) {
+        const chunks = yield* Pull.catchDone(upstream, () => Effect.undefined)
+        if (chunks === undefined) return yield* end
+        if (!(yield* session.write(chunks))) return
+      }
+    }).pipe(Effect.as([undefined] as const))
+  )
 
 /** Makes the handle of a command that was asked for at `begun`. */
 export const toHandle = (running: Running, options: ExecOptions, begun: number): ExecHandle.ExecHandle => {
@@ -18,35 +35,8 @@ export const toHandle = (running: Running, options: ExecOptions, begun: number):
   const fail = (reason: ChannelError.ChannelErrorReason) => new ChannelError.ChannelError({ reason, channel: info })
 
   const stdin: ExecHandle.ExecHandle["stdin"] = options.stdin === "pipe"
-    ? Sink.fromTransform((upstream) =>
-      Effect.gen(function*() {
-        while (true) {
-          const chunks = yield* Pull.catchDone(upstream, () => Effect.undefined)
-          if (chunks === undefined) return yield* session.endStdin
-          if (!(yield* session.write(chunks))) return
-        }
-      }).pipe(Effect.as([undefined] as const))
-    )
+    ? toSink(session, session.endStdin)
     : Sink.fromTransform(() => Effect.fail(fail(new ChannelError.StdinNotPiped())))
-
-  const kill: ExecHandle.ExecHandle["kill"] = (killOptions) => {
-    const unsupported = (description: string) => Effect.fail(fail(new ChannelError.KillUnsupported({ description })))
-    if (!supervised) {
-      return unsupported("only a supervised command can be killed: a server ends no process when its client leaves")
-    }
-    if (options.stdin === "pipe") {
-      return unsupported("a command with stdin cannot be killed yet; end its stdin, or run it without")
-    }
-    if (options.onClose === "leave") return unsupported("the command was told to outlive its session")
-    if (killOptions?.killSignal !== undefined && killOptions.killSignal !== "SIGTERM") {
-      return unsupported(`${killOptions.killSignal} cannot be sent; SIGTERM can, and SIGKILL follows it`)
-    }
-    if (!connection.halfClose) {
-      return unsupported(`${info.protocol} cannot end the session and keep its outcome; close the scope instead`)
-    }
-    return Effect.andThen(session.hangUp, Effect.asVoid(session.exited))
-  }
-
   const stdout = options.stdout === "ignore" ? Stream.empty : session.stdout
   const stderr = options.stderr === "ignore" ? Stream.empty : session.stderr
   return ExecHandle.make<never>({
@@ -63,7 +53,7 @@ export const toHandle = (running: Running, options: ExecOptions, begun: number):
     exitCode: Effect.map(session.exited, ({ code }) => ExitCode(code)),
     verified: Effect.map(session.exited, ({ verified }) => verified),
     isRunning: session.isRunning,
-    kill,
+    kill: (killOptions) => kill({ ...running, halfClose: connection.halfClose }, options, killOptions),
     resize: (size) => options.tty === true ? session.resize(size) : Effect.void,
     status: Effect.flatMap(session.status, (outcome) => {
       if (outcome._tag === "Exited" || outcome._tag === "Failed") return Effect.succeed(outcome.status)

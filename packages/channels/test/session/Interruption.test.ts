@@ -23,9 +23,7 @@ const interrupted = Effect.fnUntraced(function*(
   reads = true
 ) {
   const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber))
-  yield* Server.settle
-  yield* TestClock.adjust("1 second")
-  yield* Fiber.join(interrupting)
+  yield* Server.joined(interrupting)
   assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
   yield* Server.settle
   if (reads) return assert.strictEqual(server.open(), 0)

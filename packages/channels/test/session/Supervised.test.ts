@@ -437,8 +437,8 @@ describe("the end of the scope", () => {
       yield* Effect.forkChild(Effect.exit(Stream.run(Stream.make(new Uint8Array(4_000_000)), handle.stdin)))
       yield* Server.settle
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
-      yield* TestClock.adjust("1 second")
-      yield* Fiber.join(closing)
+      yield* Server.joined(closing)
+      assert.deepStrictEqual(server.killed.map(({ signal }) => signal), ["TERM"])
     }))
 
   it.effect("after the outcome changes nothing of it", () =>
@@ -465,26 +465,5 @@ describe("kill", () => {
       yield* trailers(session, "143")
       yield* Fiber.join(killing)
       assert.strictEqual(yield* handle.exitCode, 143)
-    }))
-
-  const unsupported: ReadonlyArray<readonly [string, ExecOptions, Server.Settings]> = [
-    ["with a stdin", { stdin: "pipe" }, {}],
-    ["that was told to outlive its session", { onClose: "leave" }, {}],
-    ["on a protocol that cannot end stdin", {}, { protocols: [v4] }]
-  ]
-  for (const [what, options, settings] of unsupported) {
-    it.effect(`is not supported for a command ${what}, and says so`, () =>
-      Effect.gen(function*() {
-        const { handle, session } = yield* started(options, settings)
-        assert.strictEqual(yield* reasonOf(handle.kill()), "KillUnsupported")
-        yield* Server.settle
-        assert.deepStrictEqual(session.seen, [])
-      }))
-  }
-
-  it.effect("sends SIGTERM only", () =>
-    Effect.gen(function*() {
-      const { handle } = yield* started()
-      assert.strictEqual(yield* reasonOf(handle.kill({ killSignal: "SIGUSR1" })), "KillUnsupported")
     }))
 })

@@ -13,6 +13,7 @@ import * as Transport from "@effect-k8s/core/Transport"
 import type { TransportError } from "@effect-k8s/core/TransportError"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Headers from "effect/http/Headers"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Option from "effect/Option"
@@ -94,6 +95,8 @@ export interface Settings {
   readonly pongs?: boolean | undefined
   /** Whether it reads what the client sends; yes unless told. */
   readonly reads?: boolean | undefined
+  /** The exit code of an exec that sends a signal; 0 unless told. `undefined`: it never ends. */
+  readonly kill?: ((killed: Killed) => Effect.Effect<number | undefined>) | undefined
   /** What a read of a pod is answered with. */
   readonly pod?: ((name: string) => Response) | undefined
 }
@@ -106,6 +109,18 @@ export type Answer =
   /** A 101 with these headers over those that are right. */
   | { readonly upgradeWith: Readonly<Record<string, string | undefined>> }
 
+/** A signal that was sent by an exec of its own. */
+export interface Killed {
+  readonly processGroup: number
+  readonly nonce: string
+  readonly signal: string
+}
+
+const parseKill = ({ command }: Asked): Killed | undefined => {
+  const [, , , name, processGroup, nonce = "", signal = ""] = command
+  return name === "effect-k8s-kill" ? { processGroup: Number(processGroup), nonce, signal } : undefined
+}
+
 /** A server and its client. */
 export interface ExecServer {
   readonly client: KubeClient.KubeClient["Service"]
@@ -116,6 +131,8 @@ export interface ExecServer {
   readonly open: () => number
   /** The next session that is opened. */
   readonly accepted: Effect.Effect<ServerSession>
+  /** Signals, in order. Their execs are in none of the above but `open`. */
+  readonly killed: Array<Killed>
   /** Reads of pods. */
   readonly reads: Array<string>
 }
@@ -134,9 +151,22 @@ export const settle: Effect.Effect<void> = Effect.promise(async () => {
   for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
 })
 
-/** Lets time pass at the end of the scope, for goodbyes that nobody answers. To be called last. */
+/**
+ * Waits for a fiber and lets time pass meanwhile, in steps that are small beside any deadline: digests are computed on
+ * another thread, which takes no virtual time.
+ */
+export const joined = Effect.fnUntraced(function*<A, E>(fiber: Fiber.Fiber<A, E>): Effect.fn.Return<A, E> {
+  while (fiber.pollUnsafe() === undefined) {
+    yield* settle
+    yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
+    yield* TestClock.adjust("10 millis")
+  }
+  return yield* Fiber.join(fiber)
+})
+
+/** Lets time pass at the end of the scope, for goodbyes that nobody answers, one after the other. To be called last. */
 export const timePasses: Effect.Effect<void, never, Scope.Scope> = Effect.addFinalizer(() =>
-  Effect.forkDetach(Effect.andThen(settle, TestClock.adjust("1 second")))
+  Effect.forkDetach(Effect.repeat(Effect.andThen(settle, TestClock.adjust("1 second")), { times: 5 }))
 )
 
 const parse = (request: HttpClientRequest.HttpClientRequest): Asked => {
@@ -289,14 +319,16 @@ export const make = Effect.fnUntraced(function*(
   const asked: Array<Asked> = []
   const sessions: Array<ServerSession> = []
   const reads: Array<string> = []
+  const killed: Array<Killed> = []
   const accepted = yield* Queue.unbounded<ServerSession>()
   let open = 0
 
   const upgrade: MemoryTransport.Server["upgrade"] = (request) =>
     Effect.suspend((): ReturnType<MemoryTransport.Server["upgrade"]> => {
       const what = parse(request)
-      asked.push(what)
-      const answer = settings.refuse?.(what, asked.length - 1)
+      const kill = parseKill(what)
+      if (kill === undefined) asked.push(what)
+      const answer = kill === undefined ? settings.refuse?.(what, asked.length - 1) : undefined
       if (answer !== undefined) {
         if ("never" in answer) return Effect.never
         if ("error" in answer) return Effect.fail(answer.error)
@@ -337,12 +369,25 @@ export const make = Effect.fnUntraced(function*(
           Effect.scoped(Effect.gen(function*() {
             open++
             yield* Effect.addFinalizer(() => Effect.sync(() => open--))
-            const session = yield* serveSession(what, protocol, settings, connection)
+            const session = yield* serveSession(what, protocol, kill === undefined ? settings : {}, connection)
+            if (kill !== undefined) {
+              killed.push(kill)
+              return yield* Effect.raceFirst(session.left, signalled(session, kill))
+            }
             sessions.push(session)
             yield* Queue.offer(accepted, session)
             yield* Effect.raceFirst(session.left, settings.script?.(session) ?? Effect.never)
           }))
       })
+    })
+
+  const signalled = (session: ServerSession, kill: Killed): Effect.Effect<void> =>
+    Effect.gen(function*() {
+      const code = yield* settings.kill?.(kill) ?? Effect.succeed(0)
+      if (code === undefined) return yield* Effect.never
+      yield* session.stdout("\n")
+      yield* session.status(exitStatus(code))
+      yield* session.goodbye()
     })
 
   const platform = MemoryTransport.platform({
@@ -358,7 +403,7 @@ export const make = Effect.fnUntraced(function*(
     credentials: Credentials.make(),
     namespace: "ns"
   }).pipe(Effect.provideService(Transport.Platform, platform))
-  return { client, asked, sessions, open: () => open, accepted: Queue.take(accepted), reads }
+  return { client, asked, sessions, open: () => open, accepted: Queue.take(accepted), killed, reads }
 })
 
 /** What the server says of an exit. */

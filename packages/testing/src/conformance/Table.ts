@@ -2,7 +2,9 @@
  * The conformance table: every row, in order.
  */
 import type { Row } from "./Row.ts"
+import { rows as attach } from "./rows/attach.ts"
 import { rows as exec } from "./rows/exec.ts"
+import { rows as kill } from "./rows/kill.ts"
 import { rows as liveness } from "./rows/liveness.ts"
 import { rows as messages } from "./rows/messages.ts"
 import { rows as mistakes } from "./rows/mistakes.ts"
@@ -27,6 +29,8 @@ export const table: ReadonlyArray<Row> = [
   ...tunnel,
   ...outcomes,
   ...starts,
+  ...attach,
+  ...kill,
   ...pipeline,
   ...spdy
 ]

@@ -1,27 +1,20 @@
 /**
- * A command on a terminal that shows its size and what it reads, for rows about resizing. A test cluster has no
- * terminals, so there a scripted peer plays the command.
+ * A command on a terminal that shows its size and what it reads, for rows about resizing.
  */
 import type { ChannelError } from "@effect-k8s/channels/ChannelError"
 import * as Exec from "@effect-k8s/channels/Exec"
 import type { ExecHandle } from "@effect-k8s/channels/ExecHandle"
-import * as RemoteCommand from "@effect-k8s/channels/protocol/RemoteCommand"
+import type * as RemoteCommand from "@effect-k8s/channels/protocol/RemoteCommand"
 import type { Target } from "@effect-k8s/channels/Target"
 import type { KubeClient } from "@effect-k8s/core/KubeClient"
 import type { KubeError } from "@effect-k8s/core/KubeError"
-import type { TransportError } from "@effect-k8s/core/TransportError"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as ExecFault from "../pods/ExecFault.ts"
-import type { Peer } from "../pods/Peer.ts"
-import { Lab } from "./Lab.ts"
-import * as Remote from "./Remote.ts"
 import { check, same, type Unmet } from "./Row.ts"
-import * as Scripted from "./Scripted.ts"
 
 /** An open terminal. */
 export interface Terminal {
@@ -40,36 +33,13 @@ export interface Terminal {
 const script = "stty -echo; exec 3<&0; (while :; do stty size <&3 2>/dev/null; sleep 0.05; done) & " +
   "while read -r line; do echo \"read $line\"; done; kill $!"
 
-const play = Effect.fnUntraced(function*(peer: Peer): Effect.fn.Return<void, TransportError | Cause.Done> {
-  const sizes = RemoteCommand.makeResizeParser()
-  const decoder = new TextDecoder()
-  let typed = ""
-  yield* peer.ready(1)
-  while (true) {
-    const received = yield* peer.receive
-    if (received._tag !== "Part") continue
-    if (received.channel === RemoteCommand.Channel.Resize) {
-      for (const { height, width } of sizes.push(received.bytes)) yield* peer.say(1, `${height} ${width}\r\n`)
-      continue
-    }
-    typed += decoder.decode(received.bytes, { stream: true })
-    const lines = typed.split("\n")
-    typed = lines.pop() ?? ""
-    for (const line of lines) yield* peer.say(1, `read ${line}\r\n`)
-    if (typed === "\x04") return yield* peer.finish()
-  }
-})
-
 /** Opens a terminal of a size. */
 export const open = Effect.fnUntraced(function*(
   target: Target,
   size: RemoteCommand.TerminalSize
-): Effect.fn.Return<Terminal, KubeError | Unmet, Lab | KubeClient | Scope.Scope> {
-  const { server } = yield* Lab
-  const marker = Remote.makeMarker()
-  if (server._tag === "TestCluster") yield* Scripted.fault(marker, ExecFault.script(play))
+): Effect.fn.Return<Terminal, KubeError, KubeClient | Scope.Scope> {
   const typed = yield* Queue.unbounded<Uint8Array, Cause.Done>()
-  const handle = yield* Exec.on(target, { tty: true, stdin: "pipe", size })(["sh", "-c", script, marker])
+  const handle = yield* Exec.on(target, { tty: true, stdin: "pipe", size })(["sh", "-c", script])
   yield* Effect.forkScoped(Effect.ignore(Stream.run(Stream.fromQueue(typed), handle.stdin)))
   const shown = yield* Stream.toPull(Stream.splitLines(Stream.decodeText(handle.stdout)))
 

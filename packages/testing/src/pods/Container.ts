@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Path from "node:path"
+import type { MainProcess, Tap } from "./AttachProcess.ts"
 import * as ContainerLog from "./ContainerLog.ts"
 import type { ContainerSpec } from "./ContainerSpec.ts"
 import * as Images from "./Images.ts"
@@ -41,6 +42,8 @@ export interface Container {
   readonly view: () => ContainerView
   /** What execs run in; nothing unless the container runs. */
   readonly running: () => Runtime.RunningContainer | undefined
+  /** What clients attach to; nothing unless the container runs. */
+  readonly main: () => MainProcess | undefined
   /** The log of the current run, or else of the last one. */
   readonly log: () => ContainerLog.ContainerLog | undefined
   readonly previousLog: () => ContainerLog.ContainerLog | undefined
@@ -84,7 +87,7 @@ export const make = (options: Options): Container => {
   let log: ContainerLog.ContainerLog | undefined
   let previousLog: ContainerLog.ContainerLog | undefined
   let current: Runtime.RunningContainer | undefined
-  let main: LocalProcess.LocalProcess | undefined
+  let main: MainProcess | undefined
 
   const enter = (next: ContainerState): Effect.Effect<void> =>
     Effect.andThen(
@@ -125,6 +128,8 @@ export const make = (options: Options): Container => {
     ], { discard: true })
   }
 
+  const pty = spec.tty ? runtime.pty : undefined
+
   const launch = Effect.fnUntraced(function*(
     container: Runtime.RunningContainer
   ): Effect.fn.Return<LocalProcess.LocalProcess | string, never, Scope.Scope> {
@@ -140,7 +145,8 @@ export const make = (options: Options): Container => {
       env: container.env,
       stdin: spec.stdin,
       stdout: true,
-      stderr: true
+      stderr: pty === undefined,
+      pty
     }, runtime.fifos)
     return started._tag === "Started" ? started : `exec ${name}: ${started.code}`
   })
@@ -148,7 +154,8 @@ export const make = (options: Options): Container => {
   const record = Effect.fnUntraced(function*(
     output: "stdout" | "stderr",
     source: LocalProcess.Source | undefined,
-    to: ContainerLog.ContainerLog
+    to: ContainerLog.ContainerLog,
+    taps: ReadonlySet<Tap>
   ): Effect.fn.Return<void> {
     if (source === undefined) return
     while (true) {
@@ -156,6 +163,7 @@ export const make = (options: Options): Container => {
       if (bytes === undefined) return
       to.append(output, bytes, yield* Clock.currentTimeMillis)
       notice.notify()
+      for (const tap of taps) yield* tap.offer(output === "stdout" ? 1 : 2, bytes)
     }
   })
 
@@ -166,6 +174,12 @@ export const make = (options: Options): Container => {
     const ownLog = ContainerLog.make(options.logBytes)
     previousLog = log
     log = ownLog
+    const taps = new Set<Tap>()
+    let isOver = false
+    const finish = (): void => {
+      isOver = true
+      notice.notify()
+    }
     yield* prepare(container)
     yield* Effect.addFinalizer(() =>
       Effect.gen(function*() {
@@ -173,7 +187,7 @@ export const make = (options: Options): Container => {
         main = undefined
         yield* Runtime.killAll(runtime.table, home)
         ownLog.end(yield* Clock.currentTimeMillis)
-        notice.notify()
+        finish()
       })
     )
     const started = yield* launch(container)
@@ -197,11 +211,18 @@ export const make = (options: Options): Container => {
       argv: spec.argv,
       hasEnded: started.hasEnded
     })
-    main = started
+    main = {
+      process: started,
+      stdinOnce: spec.stdinOnce,
+      tty: pty !== undefined,
+      tap: (tap) => taps.add(tap),
+      untap: (tap) => taps.delete(tap),
+      over: notice.until(() => isOver)
+    }
     current = container
     const outputs = Effect.all([
-      record("stdout", started.stdout, ownLog),
-      record("stderr", started.stderr, ownLog)
+      record("stdout", started.stdout, ownLog, taps),
+      record("stderr", started.stderr, ownLog, taps)
     ], { concurrency: "unbounded", discard: true })
     const recording = yield* Effect.forkChild(outputs)
     yield* enter({ _tag: "Running", startedAt })
@@ -211,6 +232,7 @@ export const make = (options: Options): Container => {
     yield* Runtime.killAll(runtime.table, home)
     // Where not every process can be found, one that is left may hold the pipes.
     yield* Effect.raceFirst(Fiber.join(recording), Runtime.pause(drainMillis))
+    finish()
     const finishedAt = yield* Clock.currentTimeMillis
     return {
       _tag: "Terminated",
@@ -253,9 +275,10 @@ export const make = (options: Options): Container => {
     spec,
     view: () => ({ spec, state, last, restarts, id }),
     running: () => current,
+    main: () => main,
     log: () => log,
     previousLog: () => previousLog,
-    terminate: () => main?.signal("SIGTERM"),
+    terminate: () => main?.process.signal("SIGTERM"),
     settle: (now) => {
       if (state._tag !== "Running") return
       const { startedAt } = state

@@ -14,8 +14,10 @@ export interface ContainerSpec {
   readonly argv: ReadonlyArray<string>
   readonly env: Readonly<Record<string, string>>
   readonly workingDir: string | undefined
-  /** Whether it has a stdin: nothing is on it, and it does not end. */
+  /** Whether it has a stdin: on it is what clients write that attach, and it does not end by itself. */
   readonly stdin: boolean
+  /** The first client whose stdin ends takes the container's with it. */
+  readonly stdinOnce: boolean
   readonly tty: boolean
 }
 
@@ -75,6 +77,7 @@ export const of = (pod: StoredObject, images: Images.Images): ReadonlyArray<Cont
         env,
         workingDir: Json.string(Json.get(container, "workingDir")),
         stdin: Json.get(container, "stdin") === true,
+        stdinOnce: Json.get(container, "stdinOnce") === true,
         tty: Json.get(container, "tty") === true
       }
     })

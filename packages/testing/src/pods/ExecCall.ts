@@ -64,14 +64,13 @@ export interface KubeletRefusal {
   readonly text: string
 }
 
-/** Whether the kubelet refuses a call, given whether the container runs. */
+/** Whether the kubelet refuses a call, given what it says if the container does not run. */
 export const checkByKubelet = (
   call: ExecCall,
-  container: string,
-  isRunning: boolean
+  notFound: string | undefined
 ): KubeletRefusal | undefined => {
   if (!call.stdin && !call.stdout && !call.stderr) {
     return { status: 400, text: "you must specify at least 1 of stdin, stdout, stderr" }
   }
-  return isRunning ? undefined : { status: 500, text: `container not found ("${container}")` }
+  return notFound === undefined ? undefined : { status: 500, text: notFound }
 }

@@ -1,5 +1,5 @@
 /**
- * Answers requests for an exec: the checks of the API server, the kubelet and the handshake, in their order,
+ * Answers requests for an exec or an attach: the checks of the API server, the kubelet and the handshake, in their order,
  * and then the session.
  */
 import * as RemoteCommand from "@effect-k8s/channels/protocol/RemoteCommand"
@@ -14,6 +14,7 @@ import * as Resources from "../server/Resources.ts"
 import type { SubresourceContext, SubresourceHandler } from "../server/Subresources.ts"
 import * as Failure from "../store/Failure.ts"
 import type { StoredObject } from "../store/KubeObject.ts"
+import * as AttachProcess from "./AttachProcess.ts"
 import * as Era from "./Era.ts"
 import * as ExecCall from "./ExecCall.ts"
 import * as ExecCodec from "./ExecCodec.ts"
@@ -31,6 +32,8 @@ import * as SpdyLine from "./SpdyLine.ts"
 
 /** What execs run with. */
 export interface Options {
+  /** What is asked for: a command, or the container's own process. */
+  readonly kind: "exec" | "attach"
   readonly era: Era.Era
   readonly harm: Harm
   readonly sizes: ExecPipes.Sizes
@@ -174,14 +177,17 @@ const upgrade = (
   { request, user }: SubresourceContext,
   exec: Exec
 ): Effect.Effect<ServerResponse, Failure.Failure> => {
-  const running = options.find(exec.pod)?.container(exec.identity.container)?.running()
+  const container = options.find(exec.pod)?.container(exec.identity.container)
+  const [running, main] = [container?.running(), container?.main()]
   const agreed = negotiate(options, request, {
     call: exec.call,
-    refusal: ExecCall.checkByKubelet(exec.call, exec.identity.container, running !== undefined)
+    refusal: ExecCall.checkByKubelet(exec.call, running === undefined ? notFound(options, exec) : undefined) ??
+      checkAttach(options, exec, main)
   })
   if (agreed instanceof Failure.Failure) return Effect.fail(agreed)
   if (agreed._tag !== "Agreed") return Effect.succeed(agreed)
   const { refusal, subprotocol, transport } = agreed
+  const isTranslated = transport === "websocket" && subprotocol === RemoteCommand.v5
 
   const { call, fault, identity } = exec
   const entry = options.records.open({ ...identity, user: user.name, transport, subprotocol })
@@ -190,6 +196,11 @@ const upgrade = (
     if (refusal !== undefined || running === undefined) {
       const message = `unable to upgrade connection: ${refusal?.text ?? ""}`
       return Effect.succeed({ _tag: "Refused", message })
+    }
+    if (options.kind === "attach") {
+      return main === undefined
+        ? Effect.succeed({ _tag: "Exited", code: 0 })
+        : AttachProcess.run(pipes, { call, main, isTranslated })
     }
     return ProcessCommand.run(pipes, {
       runtime: options.runtime,
@@ -242,6 +253,20 @@ const upgrade = (
   }
   return Effect.succeed(response)
 }
+
+const notFound = ({ kind }: Options, { identity }: Exec): string =>
+  kind === "exec"
+    ? `container not found ("${identity.container}")`
+    : `container ${identity.container} not found in pod ${identity.pod}_${identity.namespace}`
+
+const checkAttach = (
+  { kind }: Options,
+  { call }: Exec,
+  main: AttachProcess.MainProcess | undefined
+): ExecCall.KubeletRefusal | undefined =>
+  kind === "attach" && main?.tty === true && call.stderr
+    ? { status: 500, text: "rpc error: code = InvalidArgument desc = tty and stderr cannot both be true" }
+    : undefined
 
 const accept = (key: string): string => createHash("sha1").update(WebSocketHandshake.acceptInput(key)).digest("base64")
 

@@ -2,6 +2,7 @@
  * What connects an exec's connection with what it runs: the pipes between them, and word of the client's leaving. Either
  * side can be replaced: the session by a script, the process by a function.
  */
+import type { TerminalSize } from "@effect-k8s/channels/protocol/RemoteCommand"
 import * as BackendPipe from "./BackendPipe.ts"
 import type { Harm } from "./Harm.ts"
 import * as Notice from "./Notice.ts"
@@ -44,6 +45,9 @@ export interface ExecPipes {
   /** Tells the command that its client has left: stdin ends. */
   readonly leave: (departure: Departure) => void
   readonly departure: () => Departure | undefined
+  /** The client's terminal has this size now. */
+  readonly resize: (size: TerminalSize) => void
+  readonly size: () => TerminalSize | undefined
 }
 
 /** How much the pipes hold, in bytes. */
@@ -68,6 +72,7 @@ export const make = (sizes: Sizes): ExecPipes => {
   const output = BackendPipe.make<End>(sizes.backendBufferBytes)
   const notice = Notice.make()
   let departure: Departure | undefined
+  let size: TerminalSize | undefined
   return {
     stdin,
     output,
@@ -79,7 +84,12 @@ export const make = (sizes: Sizes): ExecPipes => {
       output.abandon(how.output)
       notice.notify()
     },
-    departure: () => departure
+    departure: () => departure,
+    resize: (next) => {
+      size = next
+      notice.notify()
+    },
+    size: () => size
   }
 }
 

@@ -47,6 +47,7 @@ export const serve = Effect.fnUntraced(function*(
   const pipes = ExecPipes.make(options.sizes)
   const { notice, output, stdin } = pipes
   const wire = options.wire(line.wire)
+  const resizes = RemoteCommand.makeResizeParser()
   const isTranslated = line.transport === "websocket" && line.subprotocol === RemoteCommand.v5
 
   const leave = (how: "closed" | "lost"): void => pipes.leave(ExecPipes.departureOf(harm, { isTranslated, how }))
@@ -79,7 +80,10 @@ export const serve = Effect.fnUntraced(function*(
     switch (event._tag) {
       case "Part": {
         const size = event.bytes.length
-        if (event.channel === RemoteCommand.Channel.Resize) return yield* Effect.as(arrive("resize", size), undefined)
+        if (event.channel === RemoteCommand.Channel.Resize) {
+          for (const next of resizes.push(event.bytes)) pipes.resize(next)
+          return yield* Effect.as(arrive("resize", size), undefined)
+        }
         yield* arrive("stdin", size)
         entry.record.stdinBytes += size
         if (!call.stdin) return

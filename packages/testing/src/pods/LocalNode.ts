@@ -32,6 +32,7 @@ import * as PodLog from "./PodLog.ts"
 import * as PodRunner from "./PodRunner.ts"
 import * as PodStatus from "./PodStatus.ts"
 import * as ProcessTable from "./ProcessTable.ts"
+import * as Pty from "./Pty.ts"
 import * as Runtime from "./Runtime.ts"
 import * as Shutdown from "./Shutdown.ts"
 
@@ -66,13 +67,13 @@ export interface Pods {
   readonly era: Era.Era
   /** The local processes that live now, in all containers. */
   readonly processes: Effect.Effect<ReadonlyArray<ProcessTable.LocalProcessInfo>>
-  /** The execs so far, by their first request. */
+  /** The execs so far, by their first request, and the attaches: those have an empty command. */
   readonly execs: (match?: ExecRecords.ExecMatch) => Effect.Effect<ReadonlyArray<ExecRecords.ExecRecord>>
   /** How many commands were started by execs. */
   readonly starts: (match?: ExecRecords.ExecMatch) => Effect.Effect<number>
   /** How many connections of execs are open. */
   readonly openExecs: Effect.Effect<number>
-  /** Puts a fault on execs. Of several that match, the one that was injected first and is not used up is taken. */
+  /** Puts a fault on execs and attaches. Of several that match, the one that was injected first and is not used up is taken. */
   readonly inject: (match: ExecRecords.ExecMatch, fault: ExecFault, schedule?: Schedule) => Effect.Effect<Injected>
   /** The forwarded connections so far, by their first bytes. */
   readonly forwards: (match?: ForwardFault.ForwardMatch) => Effect.Effect<ReadonlyArray<ForwardRecords.ForwardRecord>>
@@ -128,12 +129,14 @@ export const make = Effect.fnUntraced(
     })
     const pipes = Path.join(root, "pipes")
     yield* Runtime.makeDirectory(pipes)
+    const hostPath = process.env["PATH"] ?? defaultPath
     const runtime: Runtime.Runtime = {
       root,
       fifos: Fifos.make(pipes),
       table,
       images: options.images ?? {},
-      hostPath: process.env["PATH"] ?? defaultPath
+      hostPath,
+      pty: Pty.find(hostPath)
     }
     const find = (pod: StoredObject): PodRunner.PodRunner | undefined => runners.get(pod.metadata.uid)
     const byName = new Map<string, string>()
@@ -145,7 +148,7 @@ export const make = Effect.fnUntraced(
           Stream.runForEach((event) => follow(context, event)),
           Effect.forkIn(scope)
         )
-        const exec = ExecHandler.handler({
+        const common: Omit<ExecHandler.Options, "kind"> = {
           era,
           harm: Harm.make(era, options.harm),
           sizes: {
@@ -159,7 +162,7 @@ export const make = Effect.fnUntraced(
           faults,
           scope,
           find
-        })
+        }
         const portForward = ForwardHandler.handler({
           era,
           harm: Harm.make(era, options.harm),
@@ -171,7 +174,8 @@ export const make = Effect.fnUntraced(
         return {
           subresources: new Map([
             ["pods/log", PodLog.handler(find)],
-            ["pods/exec", exec],
+            ["pods/exec", ExecHandler.handler({ ...common, kind: "exec" })],
+            ["pods/attach", ExecHandler.handler({ ...common, kind: "attach" })],
             ["pods/portforward", portForward]
           ])
         }

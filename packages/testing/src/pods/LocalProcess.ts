@@ -3,6 +3,7 @@
  *
  * Its scope kills the group and closes the pipes; it does not wait.
  */
+import type { TerminalSize } from "@effect-k8s/channels/protocol/RemoteCommand"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type ChildProcess, spawn as spawnChild } from "node:child_process"
@@ -12,6 +13,7 @@ import * as Os from "node:os"
 import type { Readable, Writable } from "node:stream"
 import type { Fifos } from "./Fifos.ts"
 import * as Notice from "./Notice.ts"
+import * as Pty from "./Pty.ts"
 
 /** What to run. */
 export interface Command {
@@ -25,6 +27,8 @@ export interface Command {
   readonly stdin: boolean
   readonly stdout: boolean
   readonly stderr: boolean
+  /** Runs it on a terminal of its own: then everything it writes is on stdout, and stdin has no end. */
+  readonly pty?: Pty.Pty | undefined
 }
 
 /** Bytes from a process. */
@@ -56,6 +60,8 @@ export interface LocalProcess {
   readonly signal: (signal: "SIGTERM" | "SIGKILL") => void
   /** Kills it and all of its group, if it has not ended. */
   readonly killGroup: () => void
+  /** Sets the size of its terminal, if it has one. */
+  readonly resize: (size: TerminalSize) => Effect.Effect<void>
 }
 
 /** The kernel would not run the file. */
@@ -182,7 +188,7 @@ const toSource = (stream: Readable): Source => {
   return { pull }
 }
 
-const toSink = (stream: Writable, onEnd: () => void): Sink => {
+const toSink = (stream: Writable, onEnd: () => void, canEnd: boolean): Sink => {
   stream.on("error", () => {})
   stream.on("close", onEnd)
   return {
@@ -192,7 +198,7 @@ const toSink = (stream: Writable, onEnd: () => void): Sink => {
         stream.write(bytes, (cause) => resume(Effect.succeed(cause === null || cause === undefined)))
       }),
     end: Effect.sync(() => {
-      if (!stream.destroyed) stream.end()
+      if (canEnd && !stream.destroyed) stream.end()
     })
   }
 }
@@ -219,25 +225,38 @@ interface Launched {
 }
 
 const launch = (command: Command, paths: ReadonlyArray<string> | undefined): Launched => {
+  const notice = Notice.make()
   const pipes = paths === undefined ? socketPipes(command) : namedPipes(command, paths)
   const [argv0, ...args] = command.argv
-  const child = spawnChild(command.file, args, {
-    argv0,
+  const { pty } = command
+  const child = spawnChild(pty?.script ?? command.file, pty === undefined ? args : Pty.wrap(pty, command.file, args), {
+    argv0: pty === undefined ? argv0 : "script",
     cwd: command.cwd,
     env: command.env,
     // A session and a group of its own.
     detached: true,
-    stdio: [...pipes.stdio]
+    stdio: [...pipes.stdio, ...(pty === undefined ? [] : ["pipe" as const])]
   })
   pipes.closeChildEnds()
   const { pid } = child
+  let seat: Pty.Seat | undefined
+  // What is written before its device is known goes to the terminal all the same; only its size has to wait.
+  const control = child.stdio[3]
+  if (control instanceof Net.Socket) {
+    let said = ""
+    control.on("data", (chunk: Buffer) => {
+      said += chunk.toString()
+      seat ??= Pty.parse(said)
+      notice.notify()
+    })
+    control.on("error", () => {})
+  }
   const [stdin, stdout, stderr] = [pipes.stdin(child), pipes.stdout(child), pipes.stderr(child)]
   let endOfStdin = (): void => {}
   const afterStdin = (): void => {
     if (exitCode === undefined && pid !== undefined) endOfStdin = pipes.afterStdin()
   }
 
-  const notice = Notice.make()
   let failure: string | undefined
   let exitCode: number | undefined
   child.on("error", (cause: NodeJS.ErrnoException) => {
@@ -259,8 +278,14 @@ const launch = (command: Command, paths: ReadonlyArray<string> | undefined): Lau
       // It has ended just now.
     }
   }
+  const killGroup = (pid: number): void => {
+    // Who runs on a terminal leads a session of its own.
+    if (seat !== undefined) kill(-seat.pid, "SIGKILL")
+    kill(-pid, "SIGKILL")
+  }
   const destroy = (): void => {
-    if (pid !== undefined) kill(-pid, "SIGKILL")
+    if (pid !== undefined) killGroup(pid)
+    control?.destroy()
     for (const stream of [stdin, stdout, stderr]) stream?.destroy()
     endOfStdin()
     pipes.remove()
@@ -275,13 +300,20 @@ const launch = (command: Command, paths: ReadonlyArray<string> | undefined): Lau
   const started: LocalProcess = {
     _tag: "Started",
     pid,
-    stdin: stdin === null || stdin === undefined ? undefined : toSink(stdin, afterStdin),
+    stdin: stdin === null || stdin === undefined ? undefined : toSink(stdin, afterStdin, pty === undefined),
     stdout: stdout === null || stdout === undefined ? undefined : toSource(stdout),
     stderr: stderr === null || stderr === undefined ? undefined : toSource(stderr),
     exitCode: Effect.map(notice.until(() => exitCode !== undefined), () => exitCode ?? 0),
     hasEnded: () => exitCode !== undefined,
-    signal: (signal) => kill(pid, signal),
-    killGroup: () => kill(-pid, "SIGKILL")
+    signal: (signal) => kill(seat?.pid ?? pid, signal),
+    killGroup: () => killGroup(pid),
+    resize: (size) =>
+      pty === undefined
+        ? Effect.void
+        : Effect.andThen(
+          notice.until(() => seat !== undefined || exitCode !== undefined),
+          Effect.suspend(() => (seat === undefined ? Effect.void : Pty.resize(pty, seat.device, size)))
+        )
   }
   return { destroy, outcome: Effect.succeed(started) }
 }

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
+import * as AttachProcess from "./AttachProcess.ts"
 import type { ExecCall } from "./ExecCall.ts"
 import type { End, ExecPipes } from "./ExecPipes.ts"
 import type { Harm } from "./Harm.ts"
@@ -44,8 +45,9 @@ export const run = Effect.fnUntraced(
       message: "error executing command in container: failed to exec in container: failed to start exec " +
         `"${Runtime.randomId()}": ${why}`
     })
-    if (call.tty) {
-      return failed("this test cluster has no terminals: ask without tty (-t)")
+    const pty = call.tty ? runtime.pty : undefined
+    if (call.tty && pty === undefined) {
+      return failed("this test cluster has no terminals on this machine: ask without tty (-t)")
     }
     const [name, ...args] = call.command
     const ociFailed = (why: string): End =>
@@ -67,7 +69,8 @@ export const run = Effect.fnUntraced(
       env: container.env,
       stdin: call.stdin,
       stdout: call.stdout,
-      stderr: call.stderr
+      stderr: call.stderr,
+      pty
     }, runtime.fifos)
     if (started._tag === "NotStarted") {
       return refused(pipes, call, `exec ${name}: ${kernelWords[started.code] ?? started.code}`)
@@ -84,6 +87,7 @@ export const run = Effect.fnUntraced(
     // The container may have ended while the process was started, and the processes in it been killed before.
     if (!container.isRunning()) started.killGroup()
     yield* Effect.forkChild(connect(pipes, started, options))
+    if (pty !== undefined) yield* Effect.forkChild(AttachProcess.follow(pipes, { process: started }))
     const outputs = yield* Effect.forkChild(readOutputs(pipes, started, options))
     const code = yield* started.exitCode
     options.onExit(code)

@@ -7,6 +7,7 @@ import * as Path from "node:path"
 import type { Fifos } from "./Fifos.ts"
 import type { Images } from "./Images.ts"
 import type { ProcessTable } from "./ProcessTable.ts"
+import type { Pty } from "./Pty.ts"
 
 /** The machine of one cluster. */
 export interface Runtime {
@@ -17,6 +18,8 @@ export interface Runtime {
   readonly images: Images
   /** Where the host finds its programs. */
   readonly hostPath: string
+  /** How terminals are opened, where they can be. */
+  readonly pty: Pty | undefined
 }
 
 /** A container that runs: where its commands run, and with what. */

@@ -259,13 +259,6 @@ describe("an exec", () => {
       }
     }))
 
-  it.live("says that it has no terminals", () =>
-    Effect.gen(function*() {
-      const cluster = yield* start()
-      const client = yield* ExecClient.run(cluster, ["sh"], { streams: "io", tty: true })
-      assert.match(message(client), /this test cluster has no terminals/)
-    }))
-
   it.live("lets the runtime's helper say what the kernel will not run", () =>
     Effect.gen(function*() {
       const cluster = yield* start()

@@ -52,6 +52,12 @@ export const pathOf = (command: ReadonlyArray<string>, options: Options): string
 
 const mask = 0x1a2b3c4d
 
+/** The message by which stdin ends on v5. */
+export const endOfStdin = WebSocketFrame.encode(
+  { opcode: WebSocketFrame.Opcode.Binary, payload: Uint8Array.of(255, 0) },
+  mask
+)
+
 export interface ExecClient {
   /** The head of the answer, as it came. */
   readonly head: string

@@ -1,0 +1,121 @@
+import * as KillScript from "@effect-k8s/channels/protocol/KillScript"
+import { afterAll, assert, it } from "@effect/vitest"
+import { spawn } from "node:child_process"
+import { randomBytes } from "node:crypto"
+import { cleanUp, members, type Shell, shells, start, until } from "./supervised.ts"
+
+afterAll(cleanUp)
+
+const present = shells.filter(({ argv }) => argv !== undefined)
+
+/** The shell of a container runs both the supervisor and the script. All shells in one test, because they wait. */
+const inEach = (name: string, body: (shell: Shell) => Promise<void>): void => {
+  it.concurrent(name, { timeout: 30_000 }, async () => {
+    const results = await Promise.allSettled(present.map(body))
+    for (const [i, result] of results.entries()) {
+      if (result.status === "rejected") throw new Error(`in ${present[i]?.name}`, { cause: result.reason })
+    }
+  })
+}
+
+interface Told {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs the script as an exec does: in a session of its own. */
+const tell = (inShell: Shell, [, ...rest]: ReadonlyArray<string>): Promise<Told> =>
+  new Promise((resolve, reject) => {
+    const [program, ...first] = inShell.argv ?? ["sh"]
+    const child = spawn(program, [...first, ...rest], { detached: true, stdio: ["ignore", "pipe", "pipe"] })
+    let [stdout, stderr] = ["", ""]
+    child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()))
+    child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()))
+    child.on("error", reject)
+    child.on("close", (code) => resolve({ code, stdout, stderr }))
+  })
+
+const makeNonce = (): string => randomBytes(16).toString("hex")
+const silent = (code: number): Told => ({ code, stdout: "", stderr: "" })
+
+// A child that neither reads stdin nor heeds what it is told, with a child of its own.
+const stubborn = "trap '' HUP INT QUIT TERM; sleep 1000 & echo ready; wait; sleep 1000"
+const ready = "sleep 1000 & echo ready; exec sleep 1000"
+
+for (const stdin of [true, false]) {
+  const kind = stdin ? "with stdin" : "without stdin"
+  for (
+    const [name, code, script] of [
+      ["SIGTERM", 143, ready],
+      // A shell without job control lets its background processes ignore it.
+      ["SIGINT", 130, "echo ready; exec sleep 1000"],
+      ["SIGQUIT", 131, "exec 2>/dev/null; ulimit -c 0; echo ready; exec sleep 1000"],
+      ["SIGHUP", 129, ready],
+      ["SIGUSR1", 138, ready],
+      ["SIGALRM", 142, ready],
+      ["SIGKILL", 137, stubborn]
+    ] as const
+  ) {
+    inEach(`${name} ends a command ${kind} and its children, and the supervisor tells how`, async (shell) => {
+      const nonce = makeNonce()
+      const running = start(shell, ["sh", "-c", script], { nonce, stdin })
+      await until(() => running.stdout() === "ready\n", "ready")
+      const group = { processGroup: running.pid, nonce }
+      assert.deepStrictEqual(await tell(shell, KillScript.signal(group, name)), silent(KillScript.Code.Sent))
+      const { trailers } = await running.ended
+      assert.deepStrictEqual(trailers, { stdout: { _tag: "Exited", code }, stderr: { _tag: "Exited", code } })
+      await until(() => members(running.pid).length === 0, "the group is empty")
+      // What has gone cannot be signalled.
+      assert.deepStrictEqual(await tell(shell, KillScript.signal(group, name)), silent(KillScript.Code.Gone))
+    })
+  }
+}
+
+inEach("a signal that a command heeds is one for it to handle", async (shell) => {
+  const nonce = makeNonce()
+  const script = "trap 'echo heeded' USR1; trap 'exit 3' USR2; echo ready; while :; do sleep 0.01; done"
+  const running = start(shell, ["sh", "-c", script], { nonce, stdin: false })
+  await until(() => running.stdout() === "ready\n", "ready")
+  const group = { processGroup: running.pid, nonce }
+  await tell(shell, KillScript.signal(group, "SIGUSR1"))
+  await until(() => running.stdout() === "ready\nheeded\n", "heeded")
+  // The watcher lives: the end of the session still ends the command.
+  running.hangUp()
+  const ended = await running.ended
+  assert.deepStrictEqual(ended.trailers.stdout, { _tag: "Exited", code: 143 })
+})
+
+inEach("a group whose leader has another nonce is left alone", async (shell) => {
+  const running = start(shell, ["sh", "-c", ready], { stdin: true })
+  await until(() => running.stdout() === "ready\n", "ready")
+  const group = { processGroup: running.pid, nonce: makeNonce() }
+  for (const argv of [KillScript.signal(group, "SIGKILL"), KillScript.terminate(group)]) {
+    assert.deepStrictEqual(await tell(shell, argv), silent(KillScript.Code.Gone))
+  }
+  assert.strictEqual(members(running.pid).length, 3)
+  process.kill(-running.pid, "SIGKILL")
+  await running.ended
+})
+
+inEach("a signal that the shell does not know is refused", async (shell) => {
+  const nonce = makeNonce()
+  const running = start(shell, ["sh", "-c", ready], { nonce, stdin: true })
+  await until(() => running.stdout() === "ready\n", "ready")
+  const argv = KillScript.signal({ processGroup: running.pid, nonce }, "SIGINFO")
+  assert.deepStrictEqual(await tell(shell, argv), silent(KillScript.Code.Refused))
+  assert.strictEqual(members(running.pid).length, 3)
+  process.kill(-running.pid, "SIGKILL")
+  await running.ended
+})
+
+for (const [what, script] of [["heeds", ready], ["does not heed", stubborn]] as const) {
+  inEach(`terminate leaves nothing of a command that ${what} SIGTERM, and says so before the end`, async (shell) => {
+    const nonce = makeNonce()
+    const running = start(shell, ["sh", "-c", script], { nonce, stdin: true })
+    await until(() => running.stdout() === "ready\n", "ready")
+    const argv = KillScript.terminate({ processGroup: running.pid, nonce })
+    assert.deepStrictEqual((await tell(shell, argv)).stdout, "\n")
+    await until(() => members(running.pid).length === 0, "the group is empty")
+  })
+}
