@@ -106,8 +106,6 @@ const reader = "echo begun; while read -r l; do echo \"got $l\"; [ \"$l\" != qui
   "echo eof; sleep 0.2; exit 5"
 const numberOf = (line: string): number => Number(line.split(" ")[1])
 
-const halfClose = { halfClose: true }
-
 /** The rows. */
 export const rows: ReadonlyArray<Row> = [
   row("AT1", "attach gives what the main process writes from now on, each output on its own", function*() {
@@ -163,7 +161,7 @@ export const rows: ReadonlyArray<Row> = [
     yield* same(yield* handle.exitCode, 5, "exit code")
     yield* same(yield* handle.exitCode, 5, "exit code, asked again")
     yield* same(yield* handle.verified, { stdout: false, stderr: false }, "verified")
-  }, halfClose),
+  }),
   row("AT5", "the exit code of a container that ends meanwhile is that of its run, started again or not", function*() {
     for (const restartPolicy of ["Never", "OnFailure"]) {
       const target = Target.fromPod(yield* podOf([container("main", reader, { stdin: true })], { restartPolicy }))

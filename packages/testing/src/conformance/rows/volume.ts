@@ -61,8 +61,7 @@ export const rows: ReadonlyArray<Row> = [
   row(
     "A9",
     "1 GiB goes to the stdin of a command that is slow to begin, and memory stays flat",
-    transfer("Send"),
-    { halfClose: true }
+    transfer("Send")
   ),
   row(
     "A9",
