@@ -10,6 +10,7 @@ import type * as Effect from "effect/Effect"
 import type { PlatformError } from "effect/PlatformError"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type * as TestCluster from "../TestCluster.ts"
+import type { Ports } from "./ForwardPrograms.ts"
 import type { Tunnel } from "./Tunnel.ts"
 
 /** What answers. */
@@ -34,6 +35,8 @@ export type PodKind =
   | "shell-less"
   /** An image with `sh` but without `cat`. TestCluster only. */
   | "cat-less"
+  /** Listens on the ports of the lab; see `ForwardPrograms`. */
+  | "web"
 
 /** Where a row runs. */
 export class Lab extends Context.Service<Lab, {
@@ -55,6 +58,8 @@ export class Lab extends Context.Service<Lab, {
     target: Target.Target,
     argv: ReadonlyArray<string>
   ) => Effect.Effect<void, PlatformError, ChildProcessSpawner>
+  /** The ports of the pod of the kind `web`. */
+  readonly ports: Ports
   /** Connections that the dialler of the path has opened for this row. */
   readonly dials: () => number
 }>()("@effect-k8s/testing/conformance/Lab") {}

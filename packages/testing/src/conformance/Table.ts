@@ -7,6 +7,7 @@ import { rows as liveness } from "./rows/liveness.ts"
 import { rows as messages } from "./rows/messages.ts"
 import { rows as outcomes } from "./rows/outcomes.ts"
 import { rows as pipeline } from "./rows/pipeline.ts"
+import { rows as portForward } from "./rows/portForward.ts"
 import { rows as refusals } from "./rows/refusals.ts"
 import { rows as starts } from "./rows/starts.ts"
 import { rows as tunnel } from "./rows/tunnel.ts"
@@ -24,5 +25,6 @@ export const table: ReadonlyArray<Row> = [
   ...tunnel,
   ...outcomes,
   ...starts,
-  ...pipeline
+  ...pipeline,
+  ...portForward
 ]
