@@ -367,17 +367,22 @@ export const rows: ReadonlyArray<Row> = [
       shared
     )
   }),
-  row("B2", "a program that reads nothing holds up none that is asked for later", function*() {
-    const { ports } = yield* Lab
-    yield* eachTransport(Effect.fnUntraced(function*(forward) {
-      const stuck = yield* forward.connect(ports.lab)
-      const zeros = Stream.forever(Stream.succeed(new Uint8Array(64 * 1024)))
-      const all = Stream.concat(Stream.succeed(encoder.encode("swallow\n")), zeros)
-      yield* Effect.forkChild(Stream.run(all, stuck.write))
-      yield* Effect.sleep("1500 millis")
-      for (let i = 0; i < 3; i++) yield* same(yield* echo(forward, `number ${i}`), `number ${i}`, "echo")
-    }, Effect.scoped))
-  }),
+  row(
+    "B2",
+    "a program that reads nothing holds up none that is asked for later",
+    function*() {
+      const { ports } = yield* Lab
+      yield* eachTransport(Effect.fnUntraced(function*(forward) {
+        const stuck = yield* forward.connect(ports.lab)
+        const zeros = Stream.forever(Stream.succeed(new Uint8Array(64 * 1024)))
+        const all = Stream.concat(Stream.succeed(encoder.encode("swallow\n")), zeros)
+        yield* Effect.forkChild(Stream.run(all, stuck.write))
+        yield* Effect.sleep("1500 millis")
+        for (let i = 0; i < 3; i++) yield* same(yield* echo(forward, `number ${i}`), `number ${i}`, "echo")
+      }, Effect.scoped))
+    }, // A relay that waits to pass bytes on does not see its client leave.
+    { paths: ["direct"] }
+  ),
   row("B3", "an answer that comes after our end arrives whole: after half a second, and after three", function*() {
     const { ports } = yield* Lab
     yield* eachTransport(Effect.fnUntraced(function*(forward) {
