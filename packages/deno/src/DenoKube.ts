@@ -8,6 +8,7 @@
  * | `--allow-net=HOST:PORT`                      | the API server, or its proxy in its place                       |
  * | `--allow-read=FILE,...`                      | the kubeconfig, and the certificate, key and token files in it  |
  * | `--allow-env=KUBECONFIG,HOME,...`            | the kubeconfig's place; `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` |
+ * | `--allow-net=127.0.0.1:PORT`                 | listening, for forwarded ports                                  |
  * | `--allow-run=PROGRAM --allow-env`            | local commands of a pipeline                                    |
  *
  * `layerEndpoint` needs the network only. Variables may be written in lower case too (`https_proxy`), and
@@ -21,6 +22,7 @@
  * program.pipe(Effect.provide(DenoKube.layer))
  * ```
  */
+import type { Listeners } from "@effect-k8s/channels/Listeners"
 import type { Endpoint } from "@effect-k8s/core/Endpoint"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import type * as KubeConfig from "@effect-k8s/core/KubeConfig"
@@ -35,11 +37,12 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import * as DenoListeners from "./DenoListeners.ts"
 import * as DenoPlatform from "./DenoPlatform.ts"
 import * as Permission from "./internal/permission.ts"
 
-/** What every layer of this module provides beside the client: transports, files, and local processes. */
-export type Services = Platform | FileSystem.FileSystem | Path.Path | ChildProcessSpawner
+/** What every layer of this module provides beside the client: transports, listeners, files, and local processes. */
+export type Services = Platform | Listeners | FileSystem.FileSystem | Path.Path | ChildProcessSpawner
 
 const files = Layer.effect(
   FileSystem.FileSystem,
@@ -51,9 +54,10 @@ const processes = Layer.effect(
   Effect.map(ChildProcessSpawner, Permission.spawner)
 ).pipe(Layer.provide(NodeChildProcessSpawner.layer))
 
-/** Transports, files and local processes of Deno, without a client. */
+/** Transports, listeners, files and local processes of Deno, without a client. */
 export const layerServices: Layer.Layer<Services> = Layer.mergeAll(
   DenoPlatform.layer,
+  DenoListeners.layer,
   Layer.provideMerge(processes, Layer.mergeAll(files, NodePath.layer))
 )
 

@@ -1,55 +1,15 @@
 /**
  * Listening on local addresses of Node.
  */
-import { type Listener, ListenError, Listeners } from "@effect-k8s/channels/Listeners"
-import type { Address } from "@effect-k8s/core/Endpoint"
-import * as NodeSocket from "@effect/platform-node-shared/NodeSocket"
-import * as NodeSocketServer from "@effect/platform-node-shared/NodeSocketServer"
+import { Listeners } from "@effect-k8s/channels/Listeners"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
-import { buffering } from "./internal/tcp.ts"
 
-const whyOf = (cause: unknown): ListenError["why"] => {
-  switch (cause instanceof Error && "code" in cause ? cause.code : undefined) {
-    case "EADDRINUSE":
-      return "in-use"
-    case "EACCES":
-      return "forbidden"
-    case "EADDRNOTAVAIL":
-    case "EAFNOSUPPORT":
-    case "ENOTFOUND":
-      return "no-address"
-    default:
-      return "other"
-  }
-}
-
-/** Listens on an address; the scope stops it, and its connections end with their handlers. */
-export const listen = Effect.fnUntraced(function*(
-  address: Address
-): Effect.fn.Return<Listener, ListenError, Scope.Scope> {
-  const failed = (cause: unknown): ListenError => new ListenError({ address, why: whyOf(cause), cause })
-  const server = yield* Effect.mapError(
-    NodeSocketServer.make({ ...address, allowHalfOpen: true, noDelay: true, ipv6Only: true, ...buffering }),
-    (error) => failed(error.reason.cause)
-  )
-  const bound = "port" in server.address ? { host: address.host, port: server.address.port } : address
-  return {
-    address: bound,
-    run: (handler) =>
-      server.run((socket) =>
-        Effect.flatMap(Effect.serviceOption(NodeSocket.NetSocket), (raw) =>
-          handler({
-            socket,
-            reset: Effect.sync(() => {
-              if (Option.isSome(raw)) raw.value.resetAndDestroy()
-            })
-          }))
-      ).pipe(Effect.mapError((error) => failed(error.reason.cause)))
-  }
-})
-
-/** Node's own `Listeners`. */
-export const layer: Layer.Layer<Listeners> = Layer.succeed(Listeners, Listeners.of({ listen }))
+/** Node's own `Listeners`. Servers of sockets are loaded when a program first listens, because few do. */
+export const layer: Layer.Layer<Listeners> = Layer.succeed(
+  Listeners,
+  Listeners.of({
+    listen: (address) =>
+      Effect.flatMap(Effect.promise(() => import("./internal/listen.ts")), ({ listen }) => listen(address))
+  })
+)

@@ -12,6 +12,7 @@ import type { ChildProcessHandle, ChildProcessSpawner } from "effect/process/Chi
 import type * as Scope from "effect/Scope"
 import type * as TestCluster from "../TestCluster.ts"
 import type { Job } from "./ClientProcess.ts"
+import type { Ports } from "./ForwardPrograms.ts"
 import type { Tunnel } from "./Tunnel.ts"
 
 /** What answers. */
@@ -36,6 +37,8 @@ export type PodKind =
   | "shell-less"
   /** An image with `sh` but without `cat`. TestCluster only. */
   | "cat-less"
+  /** Listens on the ports of the lab; see `ForwardPrograms`. */
+  | "web"
 
 /** Where a row runs. */
 export class Lab extends Context.Service<Lab, {
@@ -57,6 +60,8 @@ export class Lab extends Context.Service<Lab, {
     target: Target.Target,
     job: Job
   ) => Effect.Effect<ChildProcessHandle, PlatformError, ChildProcessSpawner | Scope.Scope>
+  /** The ports of the pod of the kind `web`. */
+  readonly ports: Ports
   /** Connections that the dialler of the path has opened for this row. */
   readonly dials: () => number
 }>()("@effect-k8s/testing/conformance/Lab") {}

@@ -8,11 +8,24 @@ import type { KubeError } from "@effect-k8s/core/KubeError"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { Images } from "../pods/Images.ts"
+import * as ForwardPrograms from "./ForwardPrograms.ts"
 import type * as Lab from "./Lab.ts"
 
 /** The kinds that a server can run. */
 export const kindsOf = (server: Lab.Server): ReadonlyArray<Lab.PodKind> =>
-  server._tag === "TestCluster" ? ["plain", "three", "shell-less", "cat-less"] : ["plain", "three"]
+  server._tag === "TestCluster" ? ["plain", "three", "web", "shell-less", "cat-less"] : ["plain", "three", "web"]
+
+/** What the pod of the kind `web` runs, and its ports. */
+export interface Web {
+  readonly ports: ForwardPrograms.Ports
+  readonly command: ReadonlyArray<string>
+}
+
+/** What a server's pods can run. */
+export const webOf = (server: Lab.Server): Effect.Effect<Web> =>
+  server._tag === "Cluster"
+    ? Effect.succeed({ ports: ForwardPrograms.ownPorts, command: ForwardPrograms.busybox(ForwardPrograms.ownPorts) })
+    : Effect.map(ForwardPrograms.freePorts, (ports) => ({ ports, command: ForwardPrograms.node(ports) }))
 
 const image = "localhost/busybox:1"
 
@@ -24,16 +37,27 @@ const container = (kind: Lab.PodKind, name: string, of: string = image) => ({
   env: [{ name: "WHERE", value: `${kind}/${name}` }]
 })
 
-const podOf = (kind: Lab.PodKind): PodInput => ({
+const podOf = (kind: Lab.PodKind, name: string, web: Web): PodInput => ({
   metadata: {
-    name: kind,
+    name,
+    ...(kind === "web" ? { labels: { app: name } } : {}),
     ...(kind === "three" ? { annotations: { "kubectl.kubernetes.io/default-container": "side" } } : {})
   },
-  spec: { terminationGracePeriodSeconds: 0, containers: containersOf(kind) }
+  spec: { terminationGracePeriodSeconds: 0, containers: containersOf(kind, web) }
 })
 
-const containersOf = (kind: Lab.PodKind): PodSpec["containers"] => {
+const containersOf = (kind: Lab.PodKind, { command, ports }: Web): PodSpec["containers"] => {
   switch (kind) {
+    case "web":
+      return [{
+        ...container(kind, "main"),
+        command,
+        ports: [
+          { name: "http", containerPort: ports.http },
+          { name: "lab", containerPort: ports.lab },
+          { name: "dns", containerPort: 53, protocol: "UDP" }
+        ]
+      }]
     case "plain":
       return [container(kind, "main")]
     case "three":
@@ -57,16 +81,20 @@ export const images: Images = {
   "conformance/cat-less": { programs: ["sh", "sleep", "head", "echo"] }
 }
 
-/** Makes a pod of a kind in the client's namespace and waits until it runs. */
-export const make = Effect.fnUntraced(function*(kind: Lab.PodKind): Effect.fn.Return<Pod, KubeError, KubeClient> {
+/** Makes a pod of a kind in the client's namespace and waits until it runs. It is named for its kind unless told. */
+export const make = Effect.fnUntraced(function*(
+  kind: Lab.PodKind,
+  web: Web = { ports: ForwardPrograms.ownPorts, command: [] },
+  name: string = kind
+): Effect.fn.Return<Pod, KubeError, KubeClient> {
   const pods = Api.make(Pod)
   // The service account of a new namespace takes its moment.
-  yield* pods.create(podOf(kind)).pipe(
+  yield* pods.create(podOf(kind, name, web)).pipe(
     Effect.retry({
       schedule: Schedule.spaced("200 millis"),
       times: 50,
       while: (error) => error.reason._tag === "Forbidden" || error.reason._tag === "ServerFailure"
     })
   )
-  return yield* Effect.repeat(pods.get(kind), { schedule: Schedule.spaced("50 millis"), until: isRunning })
+  return yield* Effect.repeat(pods.get(name), { schedule: Schedule.spaced("50 millis"), until: isRunning })
 })

@@ -1,6 +1,7 @@
 /**
  * One row of the conformance table: a requirement in words, and a program that fails when it is not met.
  */
+import type { Listeners } from "@effect-k8s/channels/Listeners"
 import type { KubeClient } from "@effect-k8s/core/KubeClient"
 import type { Platform } from "@effect-k8s/core/Transport"
 import * as Data from "effect/Data"
@@ -17,6 +18,7 @@ import * as Lab from "./Lab.ts"
 export type Environment =
   | KubeClient
   | Platform
+  | Listeners
   | ChildProcessSpawner
   | FileSystem.FileSystem
   | Path.Path

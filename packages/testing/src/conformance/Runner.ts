@@ -1,6 +1,7 @@
 /**
  * Runs the table against one server, a row at a time, and tells what became of each.
  */
+import type { Listeners } from "@effect-k8s/channels/Listeners"
 import * as Target from "@effect-k8s/channels/Target"
 import * as Api from "@effect-k8s/core/Api"
 import { Namespace, type Pod } from "@effect-k8s/core/apis/core/v1"
@@ -27,7 +28,7 @@ import { type Row, Unmet } from "./Row.ts"
 import * as Tunnel from "./Tunnel.ts"
 
 /** What the adapter under test provides. */
-export type Services = Platform | FileSystem.FileSystem | Path.Path | ChildProcessSpawner
+export type Services = Platform | Listeners | FileSystem.FileSystem | Path.Path | ChildProcessSpawner
 
 /** What to run against. */
 export interface Options {
@@ -79,12 +80,13 @@ export const run = Effect.fnUntraced(function*(
     namespace: options.namespace
   })
   // All of it before the first row counts what is open.
-  const pods = yield* Effect.provideService(prepare(options), KubeClient.KubeClient, client)
+  const web = yield* Pods.webOf(options.server)
+  const pods = yield* Effect.provideService(prepare(options, web), KubeClient.KubeClient, client)
 
   const results: Array<Result> = []
   for (const row of options.rows) {
     for (const path of row.paths) {
-      const result = yield* runRow(options, tunnel, pods, row, path)
+      const result = yield* runRow(options, tunnel, { pods, ports: web.ports }, row, path)
       results.push(result)
       yield* options.report(result)
     }
@@ -95,21 +97,22 @@ export const run = Effect.fnUntraced(function*(
 type PodsByKind = ReadonlyMap<Lab.PodKind, Pod>
 
 const prepare = Effect.fnUntraced(function*(
-  { namespace, server }: Options
+  { namespace, server }: Options,
+  web: Pods.Web
 ): Effect.fn.Return<PodsByKind, KubeError, KubeClient.KubeClient | Scope.Scope> {
   yield* Effect.acquireRelease(
     Api.make(Namespace).create({ metadata: { name: namespace } }),
     () => Effect.ignore(Api.make(Namespace).delete(namespace))
   )
   const kinds = Pods.kindsOf(server)
-  const pods = yield* Effect.forEach(kinds, Pods.make, { concurrency: "unbounded" })
+  const pods = yield* Effect.forEach(kinds, (kind) => Pods.make(kind, web), { concurrency: "unbounded" })
   return new Map(kinds.map((kind, i) => [kind, pods[i]!] as const))
 })
 
 const runRow = Effect.fnUntraced(function*(
   options: Options,
   tunnel: Tunnel.Tunnel,
-  pods: PodsByKind,
+  { pods, ports }: { readonly pods: PodsByKind; readonly ports: Pods.Web["ports"] },
   row: Row,
   path: Lab.Path
 ): Effect.fn.Return<Result, never, Services> {
@@ -133,6 +136,7 @@ const runRow = Effect.fnUntraced(function*(
     tunnel,
     namespace: options.namespace,
     pod: podOf,
+    ports,
     target: (kind = "plain", container) => Target.fromPod(podOf(kind), { container }),
     client: (target, job) => {
       const args: ClientProcess.Arguments = {

@@ -10,6 +10,7 @@ import { rows as messages } from "./rows/messages.ts"
 import { rows as mistakes } from "./rows/mistakes.ts"
 import { rows as outcomes } from "./rows/outcomes.ts"
 import { rows as pipeline } from "./rows/pipeline.ts"
+import { rows as portForward } from "./rows/portForward.ts"
 import { rows as refusals } from "./rows/refusals.ts"
 import { rows as spdy } from "./rows/spdy.ts"
 import { rows as starts } from "./rows/starts.ts"
@@ -32,5 +33,6 @@ export const table: ReadonlyArray<Row> = [
   ...attach,
   ...kill,
   ...pipeline,
-  ...spdy
+  ...spdy,
+  ...portForward
 ]

@@ -15,6 +15,7 @@ import type { ForwardFault } from "./ForwardFault.ts"
 import * as ForwardPort from "./ForwardPort.ts"
 import type { Entry } from "./ForwardRecords.ts"
 import type * as Words from "./ForwardWords.ts"
+import * as ReadAhead from "./ReadAhead.ts"
 
 /** What a session serves with. */
 export interface Options {
@@ -127,20 +128,18 @@ export const serve = Effect.fnUntraced(function*(options: Options): Effect.fn.Re
     pipe.hasRoom.closeUnsafe()
     return pipe.hasRoom.await
   }
-  const receive = Effect.gen(function*() {
-    while (true) {
-      for (const chunk of yield* connection.pull) {
-        for (const event of decoder.decode(chunk)) {
-          if (event._tag === "Data") yield* onData(event)
-          else if (event._tag === "Ping") {
-            yield* write(WebSocketFrame.encode({ opcode: Opcode.Pong, payload: event.payload }, undefined))
-          } else if (event._tag !== "Pong") {
-            yield* close
-            return yield* connection.end
-          }
-        }
+  const onChunk = Effect.fnUntraced(function*(chunk: Uint8Array): Effect.fn.Return<boolean, TransportError> {
+    for (const event of decoder.decode(chunk)) {
+      if (event._tag === "Data") yield* onData(event)
+      else if (event._tag === "Ping") {
+        yield* write(WebSocketFrame.encode({ opcode: Opcode.Pong, payload: event.payload }, undefined))
+      } else if (event._tag !== "Pong") {
+        yield* close
+        yield* connection.end
+        return true
       }
     }
+    return false
   })
   const session = Effect.gen(function*() {
     yield* Effect.all(prologues, { discard: true })
@@ -149,7 +148,7 @@ export const serve = Effect.fnUntraced(function*(options: Options): Effect.fn.Re
       discard: true
     })
     yield* Effect.forkIn(Effect.andThen(all, Effect.ignore(Effect.andThen(close, connection.end))), scope)
-    yield* receive
+    yield* ReadAhead.run(connection, onChunk)
   })
   yield* Effect.ignore(session)
 })

@@ -20,6 +20,7 @@ import * as ForwardPairing from "./ForwardPairing.ts"
 import * as ForwardPort from "./ForwardPort.ts"
 import type { Entry } from "./ForwardRecords.ts"
 import * as Words from "./ForwardWords.ts"
+import * as ReadAhead from "./ReadAhead.ts"
 
 /** What a session serves with. */
 export interface Options {
@@ -294,21 +295,18 @@ export const serve = Effect.fnUntraced(function*(options: Options): Effect.fn.Re
     }
   }
 
-  const receive = Effect.gen(function*() {
-    while (!isOver) {
-      for (const chunk of yield* connection.pull) {
-        const { answers, isOver: isLast, spdy } = carrier.receive(chunk)
-        for (const bytes of spdy) {
-          for (const event of streams.receive(bytes)) yield* onEvent(event)
-          yield* send(streams.replies)
-        }
-        yield* write(() => answers)
-        if (isLast) {
-          isOver = true
-          return yield* connection.end
-        }
-      }
+  const onChunk = Effect.fnUntraced(function*(chunk: Uint8Array): Effect.fn.Return<boolean, TransportError> {
+    const { answers, isOver: isLast, spdy } = carrier.receive(chunk)
+    for (const bytes of spdy) {
+      for (const event of streams.receive(bytes)) yield* onEvent(event)
+      yield* send(streams.replies)
     }
+    yield* write(() => answers)
+    if (isLast) {
+      isOver = true
+      yield* connection.end
+    }
+    return isOver
   })
-  yield* Effect.ignore(receive)
+  yield* Effect.ignore(ReadAhead.run(connection, onChunk))
 })

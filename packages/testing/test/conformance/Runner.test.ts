@@ -3,6 +3,7 @@
  * needed.
  */
 import * as Exec from "@effect-k8s/channels/Exec"
+import { Listeners } from "@effect-k8s/channels/Listeners"
 import * as Api from "@effect-k8s/core/Api"
 import { Namespace } from "@effect-k8s/core/apis/core/v1"
 import * as Credentials from "@effect-k8s/core/Credentials"
@@ -26,7 +27,11 @@ import * as Stream from "effect/Stream"
 
 const services = Layer.provideMerge(
   NodeChildProcessSpawner.layer,
-  Layer.merge(NodeFileSystem.layer, NodePath.layer)
+  Layer.mergeAll(
+    NodeFileSystem.layer,
+    NodePath.layer,
+    Layer.succeed(Listeners, Listeners.of({ listen: () => Effect.die("these rows listen to nobody") }))
+  )
 )
 
 /** Runs rows on a cluster of their own, and gives it with what became of them and what was reported meanwhile. */

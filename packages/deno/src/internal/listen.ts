@@ -1,0 +1,50 @@
+/**
+ * Listening on local addresses of Deno, by its `node:net`. Loaded when a program first listens.
+ */
+import { type Listener, ListenError } from "@effect-k8s/channels/Listeners"
+import type { Address } from "@effect-k8s/core/Endpoint"
+import * as NodeSocket from "@effect/platform-node-shared/NodeSocket"
+import * as NodeSocketServer from "@effect/platform-node-shared/NodeSocketServer"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+
+const whyOf = (cause: unknown): ListenError["why"] => {
+  switch (cause instanceof Error && "code" in cause ? cause.code : undefined) {
+    case "EADDRINUSE":
+      return "in-use"
+    case "EACCES":
+      return "forbidden"
+    case "EADDRNOTAVAIL":
+    case "EAFNOSUPPORT":
+    case "ENOTFOUND":
+      return "no-address"
+    default:
+      return "other"
+  }
+}
+
+/** Listens on an address; the scope stops it, and its connections end with their handlers. */
+export const listen = Effect.fnUntraced(function*(
+  address: Address
+): Effect.fn.Return<Listener, ListenError, Scope.Scope> {
+  const failed = (cause: unknown): ListenError => new ListenError({ address, why: whyOf(cause), cause })
+  const server = yield* Effect.mapError(
+    NodeSocketServer.make({ ...address, allowHalfOpen: true, noDelay: true, ipv6Only: true }),
+    (error) => failed(error.reason.cause)
+  )
+  const bound = "port" in server.address ? { host: address.host, port: server.address.port } : address
+  return {
+    address: bound,
+    run: (handler) =>
+      server.run((socket) =>
+        Effect.flatMap(Effect.serviceOption(NodeSocket.NetSocket), (raw) =>
+          handler({
+            socket,
+            reset: Effect.sync(() => {
+              if (Option.isSome(raw)) raw.value.resetAndDestroy()
+            })
+          }))
+      ).pipe(Effect.mapError((error) => failed(error.reason.cause)))
+  }
+})
