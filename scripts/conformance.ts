@@ -83,8 +83,8 @@ const program = Effect.gen(function*() {
     ...server,
     namespace: `conformance-${crypto.randomUUID().slice(0, 8)}`,
     client: (argument) =>
-      // Garbage counts for memory taken; so little of it is left lying.
-      ChildProcess.make(process.execPath, ["--max-semi-space-size=1", client, argument], {
+      // Garbage counts for memory taken, so little of it is left lying: see `Memory`.
+      ChildProcess.make(process.execPath, ["--max-semi-space-size=1", "--expose-gc", client, argument], {
         env: { KUBECONFIG: server.kubeconfig },
         extendEnv: true,
         stderr: "inherit"

@@ -12,11 +12,12 @@ import { check, failureOf, type Row, row, same } from "../Row.ts"
 const MiB = 1024 * 1024
 const GiB = 1024 * MiB
 
-// Measured on Node 26, with a young generation of 1 MiB: 12 to 16 MiB are taken for stdin and 14 to 28 MiB for stdout,
-// garbage that V8 leaves lying included, and 1 to 5 MiB of them after the first 256 MiB. A client that buffers what its peer or its reader leaves takes hundreds.
-const takenLimit = 48 * MiB
+// Measured on Node 26 with garbage collected meanwhile: 10 to 13 MiB are taken for stdin and 14 to 24 for stdout,
+// 0 to 2 and 0 to 7 of them after the first 128 MiB.
+// A client that buffers what its peer or its reader leaves takes hundreds.
+const takenLimit = 32 * MiB
 const growthLimit = 8 * MiB
-const stallMillis = 1500
+const stallMillis = 1000
 
 /** A transfer by a client in a process of its own, whose other side reads nothing at first. */
 const transfer = (_tag: ClientProcess.Transfer["_tag"]) =>
