@@ -11,6 +11,6 @@ export const runtime: Runtime = {
   services: NodeKube.layerServices,
   probe: LeakCheck.nodeProbe,
   testClusterTls: true,
-  // Garbage counts for memory taken; so little of it is left lying.
-  runs: (script) => [process.execPath, "--max-semi-space-size=1", script]
+  // Garbage counts for memory taken, so little of it is left lying: see `Memory`.
+  runs: (script) => [process.execPath, "--max-semi-space-size=1", "--expose-gc", script]
 }

@@ -36,7 +36,8 @@ export const make = Effect.fnUntraced(function*(
       keepAliveTimeout: keepAliveMillis,
       keepAliveMaxTimeout: keepAliveMillis,
       connect: (options, callback) => {
-        fork(connector(target(options, allowH2))).addObserver((exit) =>
+        // A dialler may have a connection at once; undici forgets a request that is answered before it waits.
+        fork(Effect.andThen(Effect.yieldNow, connector(target(options, allowH2)))).addObserver((exit) =>
           Exit.isSuccess(exit) ? callback(null, exit.value) : callback(toError(exit.cause), null)
         )
       }

@@ -24,7 +24,7 @@ export type Job =
   /** Sends bytes to the stdin of a command, or reads them from its stdout, and measures. */
   | Transfer
 
-/** A transfer that is measured, and one of 256 MiB before it. It prints a `Report`. */
+/** A transfer that is measured, and one of 128 MiB before it. It prints a `Report`. */
 export interface Transfer {
   readonly _tag: "Send" | "Receive"
   readonly size: number
@@ -51,7 +51,7 @@ export interface Report {
 }
 
 // What a process takes once, whatever it does then, is taken after so many.
-const firstBytes = 256 * 1024 * 1024
+const firstBytes = 128 * 1024 * 1024
 
 const block = new Uint8Array(64 * 1024)
 const zeros = (size: number): Stream.Stream<Uint8Array> =>

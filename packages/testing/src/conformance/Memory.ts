@@ -5,6 +5,13 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 
 const interval = "10 millis"
+// A collection takes a few milliseconds.
+const samplesPerCollection = 5
+
+/** Collects garbage, where the runtime was started so that a program may. */
+const collect = (): void => {
+  if ("gc" in globalThis && typeof globalThis.gc === "function") globalThis.gc()
+}
 
 /** What an effect gives, and what it took. */
 export interface Measured<A> {
@@ -19,7 +26,9 @@ export const growth = Effect.fnUntraced(function*<A, E, R>(
 ): Effect.fn.Return<Measured<A>, E, R> {
   const before = process.memoryUsage.rss()
   let peak = before
+  let samples = 0
   const sample = Effect.sync(() => {
+    if (++samples % samplesPerCollection === 0) collect()
     peak = Math.max(peak, process.memoryUsage.rss())
   })
   const value = yield* Effect.raceFirst(

@@ -33,6 +33,7 @@ class MultiplexedStream extends NodeDuplex {
   #owed = 0
   #blocked: (() => void) | undefined
   #ends = 0
+  #failure: Error | undefined
 
   constructor(id: number, send: Send, forget: () => void) {
     super({ allowHalfOpen: true, emitClose: true })
@@ -87,6 +88,18 @@ class MultiplexedStream extends NodeDuplex {
     this.#ends++
     this.push(null)
   }
+
+  /** Fails once what came before the failure has been read. */
+  failed(cause: Error): void {
+    this.#failure = cause
+    if (this.readableLength === 0) this.destroy(cause)
+  }
+
+  override read(size?: number): unknown {
+    const chunk: unknown = super.read(size)
+    if (this.#failure !== undefined && this.readableLength === 0) this.destroy(this.#failure)
+    return chunk
+  }
 }
 
 /** One side of the connection. */
@@ -132,7 +145,7 @@ export const make = (carrier: Duplex, accept: (target: string, stream: Duplex) =
       case Kind.End:
         return stream?.ended()
       default:
-        stream?.destroy(new Error("the other end has reset the connection"))
+        stream?.failed(new Error("the other end has reset the connection"))
     }
   }
 
