@@ -1,0 +1,235 @@
+/**
+ * A session of forwarded connections on virtual time, against a server in memory.
+ */
+import type { ForwardOptions } from "@effect-k8s/channels/ForwardOptions"
+import * as PortForward from "@effect-k8s/channels/PortForward"
+import * as Target from "@effect-k8s/channels/Target"
+import * as KubeClient from "@effect-k8s/core/KubeClient"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import { text, utf8 } from "../protocol/bytes.ts"
+import { settle, timePasses } from "../support/execServer.ts"
+import * as ForwardServer from "../support/forwardServer.ts"
+
+const start = Effect.fnUntraced(function*(options: ForwardOptions = {}, settings: ForwardServer.Settings = {}) {
+  const server = yield* ForwardServer.make(settings)
+  const forward = yield* Effect.provideService(
+    PortForward.open(Target.pod("p"), { transport: "spdy", ...options }),
+    KubeClient.KubeClient,
+    server.client
+  )
+  return { server, forward }
+})
+
+const reasonOf = <A, E extends { readonly reason: { readonly _tag: string } }, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.match(effect, { onSuccess: () => "success", onFailure: ({ reason }) => reason._tag })
+
+const after = (millis: number) => Effect.andThen(TestClock.adjust(millis), settle)
+
+const say = (connection: PortForward.Connection, words: string) =>
+  Stream.run(Stream.succeed(utf8(words)), connection.write)
+
+describe("a session", () => {
+  it.effect("asks for the tunnel first, then for SPDY, and says what was tried", () =>
+    Effect.gen(function*() {
+      const { forward, server } = yield* start({ transport: "auto" })
+      assert.deepStrictEqual(server.asked, ["GET portforward", "POST portforward"])
+      assert.strictEqual(forward.transport, "spdy")
+      assert.deepStrictEqual(forward.attempts, [
+        { protocol: "tunnel SPDY/3.1+portforward.k8s.io", code: 400, body: "" }
+      ])
+      yield* timePasses
+    }))
+
+  it.effect("spreads connections over its sockets, uses them again, and closes all with its scope", () =>
+    Effect.gen(function*() {
+      const server = yield* ForwardServer.make()
+      yield* Effect.scoped(Effect.gen(function*() {
+        const forward = yield* Effect.provideService(
+          PortForward.open(Target.pod("p"), { transport: "spdy", sockets: 3 }),
+          KubeClient.KubeClient,
+          server.client
+        )
+        for (let i = 0; i < 3; i++) yield* Effect.scoped(forward.connect(80))
+        assert.strictEqual(server.sockets(), 1)
+        yield* Effect.forEach(Array.from({ length: 9 }), () => forward.connect(80))
+        assert.deepStrictEqual(yield* forward.stats, { sockets: 3, connections: 9 })
+        const count = (socket: number) => server.pairs.slice(3).filter((pair) => pair.socket === socket).length
+        assert.deepStrictEqual([1, 2, 3].map(count), [3, 3, 3])
+        yield* timePasses
+      }))
+      yield* settle
+      assert.strictEqual(server.open(), 0)
+    }))
+
+  it.effect("leaves a socket that does not take a connection, after three seconds", () =>
+    Effect.gen(function*() {
+      const { forward, server } = yield* start({}, { takes: (socket) => socket > 1 })
+      const connecting = yield* Effect.forkChild(forward.connect(80))
+      yield* settle
+      yield* after(2_999)
+      assert.isUndefined(connecting.pollUnsafe())
+      yield* after(1)
+      const connection = yield* Fiber.join(connecting)
+      assert.strictEqual(connection.port, 80)
+      assert.deepStrictEqual(server.pairs.map(({ got, socket }) => [socket, got().reset]), [[1, true], [2, false]])
+      yield* timePasses
+    }))
+
+  it.effect("fails with PeerStalled when none takes it", () =>
+    Effect.gen(function*() {
+      const { forward } = yield* start({ handshakeTimeout: "10 seconds" }, { takes: () => false })
+      const connecting = yield* Effect.forkChild(reasonOf(forward.connect(80)))
+      yield* settle
+      yield* after(3_000)
+      yield* after(10_000)
+      assert.strictEqual(yield* Fiber.join(connecting), "PeerStalled")
+      yield* timePasses
+    }))
+
+  it.effect("pings in silence, and again before it takes the server for dead", () =>
+    Effect.gen(function*() {
+      const { forward, server } = yield* start({}, { pongs: false })
+      const connection = yield* forward.connect(80)
+      const reading = yield* Effect.forkChild(reasonOf(Stream.runDrain(connection.read)))
+      yield* settle
+      for (let i = 0; i < 39; i++) yield* after(1_000)
+      assert.isUndefined(reading.pollUnsafe())
+      assert.isAtLeast(server.pings.length, 3)
+      for (let i = 0; i < 2; i++) yield* after(1_000)
+      assert.strictEqual(yield* Fiber.join(reading), "PeerStalled")
+      yield* timePasses
+    }))
+
+  it.effect("lives for hours while the server answers", () =>
+    Effect.gen(function*() {
+      const { forward, server } = yield* start()
+      const connection = yield* forward.connect(80)
+      const reading = yield* Effect.forkChild(reasonOf(Stream.runDrain(connection.read)))
+      yield* settle
+      for (let i = 0; i < 100; i++) yield* after(11_000)
+      assert.isUndefined(reading.pollUnsafe())
+      assert.isAbove(server.pings.length, 50)
+      yield* timePasses
+    }))
+})
+
+describe("a connection", () => {
+  it.effect("ends in order when the server ends its data and forgets the error stream", () =>
+    Effect.gen(function*() {
+      const { forward, server } = yield* start()
+      const connection = yield* forward.connect(80)
+      const [pair] = server.pairs
+      yield* pair!.send(utf8("bye"))
+      yield* pair!.end("data")
+      const reading = yield* Effect.forkChild(Stream.runCollect(connection.read))
+      yield* settle
+      assert.isUndefined(reading.pollUnsafe())
+      yield* after(1_000)
+      assert.deepStrictEqual((yield* Fiber.join(reading)).map(text), ["bye"])
+      yield* timePasses
+    }))
+
+  it.effect("withholds its end until the pod has ended, or says it at once where told", () =>
+    Effect.gen(function*() {
+      for (const tellEnd of ["when-the-pod-has-ended", "at-once-and-lose-late-answers"] as const) {
+        yield* Effect.scoped(Effect.gen(function*() {
+          const { forward, server } = yield* start({ tellEnd })
+          const connection = yield* forward.connect(80)
+          yield* say(connection, "request")
+          yield* settle
+          const [pair] = server.pairs
+          const got = pair!.got()
+          assert.deepStrictEqual([got.bytes, got.ended], [7, tellEnd === "at-once-and-lose-late-answers"])
+          yield* pair!.send(utf8("answer"))
+          yield* pair!.end("data")
+          yield* pair!.end("error")
+          assert.deepStrictEqual((yield* Stream.runCollect(connection.read)).map(text), ["answer"])
+          yield* settle
+          assert.deepStrictEqual(pair!.got(), { bytes: 7, ended: true, reset: false })
+          yield* timePasses
+        }))
+      }
+    }))
+
+  it.effect("whose scope ends after all was sent says its end, and is reset when the server takes its time", () =>
+    Effect.gen(function*() {
+      const { forward, server } = yield* start()
+      yield* Effect.scoped(Effect.flatMap(forward.connect(80), (connection) => say(connection, "telegram")))
+      yield* settle
+      const [pair] = server.pairs
+      assert.deepStrictEqual(pair!.got(), { bytes: 8, ended: true, reset: false })
+      yield* after(1_500)
+      assert.isTrue(pair!.got().reset)
+      assert.strictEqual((yield* forward.stats).connections, 0)
+      yield* timePasses
+    }))
+
+  it.effect("whose scope ends otherwise is reset at once", () =>
+    Effect.gen(function*() {
+      const { forward, server } = yield* start()
+      yield* Effect.scoped(forward.connect(80))
+      yield* settle
+      assert.isTrue(server.pairs[0]!.got().reset)
+      yield* timePasses
+    }))
+
+  it.effect("that nobody reads is given up for another on the same socket, and only then", () =>
+    Effect.gen(function*() {
+      const { forward, server } = yield* start({ sockets: 1, bufferBytes: 64 * 1024 })
+      const unread = yield* forward.connect(80)
+      const other = yield* forward.connect(81)
+      const pouring = yield* Effect.forkChild(Effect.forever(server.pairs[0]!.send(new Uint8Array(32 * 1024))))
+      yield* settle
+      // Nobody waits: it is only held back.
+      yield* after(60_000)
+      const { received } = yield* unread.stats
+      assert.isBelow(received, 1024 * 1024)
+      const reading = yield* Effect.forkChild(Stream.runHead(Stream.map(other.read, text)))
+      yield* Effect.forkChild(server.pairs[1]!.send(utf8("hello")))
+      yield* settle
+      yield* after(10_000)
+      assert.deepInclude(yield* Fiber.join(reading), { value: "hello" })
+      yield* Fiber.interrupt(pouring)
+      assert.strictEqual(yield* reasonOf(Stream.runDrain(unread.read)), "UnreadConnection")
+      yield* timePasses
+    }))
+
+  it.effect("goes on with the pod that has taken the place of the one that is gone, with what was sent", () =>
+    Effect.gen(function*() {
+      const { forward, server } = yield* start()
+      const connection = yield* forward.connect(80)
+      yield* say(connection, "request")
+      yield* settle
+      server.replace()
+      const [gone] = server.pairs
+      yield* gone!.end("data")
+      yield* gone!.say("error forwarding port 80 to pod ab, uid : network namespace for sandbox \"ab\" is closed")
+      yield* gone!.end("error")
+      const reading = yield* Effect.forkChild(Stream.runCollect(connection.read))
+      yield* settle
+      const second = server.pairs[1]
+      assert.deepStrictEqual([second?.socket, second?.got().bytes], [2, 7])
+      yield* second!.send(utf8("answer"))
+      yield* second!.end("data")
+      yield* second!.end("error")
+      assert.deepStrictEqual((yield* Fiber.join(reading)).map(text), ["answer"])
+      yield* timePasses
+    }))
+
+  it.effect("that was refused by the pod it was meant for fails, and is not tried again", () =>
+    Effect.gen(function*() {
+      const { forward, server } = yield* start()
+      const connection = yield* forward.connect(80)
+      const [pair] = server.pairs
+      yield* pair!.end("data")
+      yield* pair!.say("error forwarding port 80 to pod ab, uid : dial tcp4 127.0.0.1:80: connect: connection refused")
+      yield* pair!.end("error")
+      assert.strictEqual(yield* reasonOf(Stream.runDrain(connection.read)), "PortRefused")
+      assert.lengthOf(server.pairs, 1)
+      yield* timePasses
+    }))
+})
