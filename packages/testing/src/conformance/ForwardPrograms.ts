@@ -10,6 +10,7 @@
  * - `count`: counts the bytes that come, to their end.
  */
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import * as Net from "node:net"
 
 /** The ports of the pod. */
@@ -38,6 +39,21 @@ export const freePorts: Effect.Effect<Ports> = Effect.map(
   }),
   ([http = 0, lab = 0, refused = 0]) => ({ http, lab, refused })
 )
+
+/** Waits until the programs listen, for those whose ports are on this machine. */
+export const listening = ({ http, lab }: Ports): Effect.Effect<void> =>
+  Effect.forEach([http, lab], (port) =>
+    Effect.callback<boolean>((resume) => {
+      const socket = Net.connect({ port, host: "127.0.0.1" })
+      const settle = (isThere: boolean): void => {
+        socket.destroy()
+        resume(Effect.succeed(isThere))
+      }
+      socket.once("connect", () => settle(true)).once("error", () => settle(false))
+      return Effect.sync(() => socket.destroy())
+    }).pipe(Effect.repeat({ schedule: Schedule.spaced("20 millis"), until: (isThere) => isThere, times: 500 })), {
+    discard: true
+  })
 
 const lab = `read -r word arg
 case "$word" in

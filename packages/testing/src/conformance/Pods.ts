@@ -52,6 +52,7 @@ const containersOf = (kind: Lab.PodKind, { command, ports }: Web): PodSpec["cont
       return [{
         ...container(kind, "main"),
         command,
+        readinessProbe: { tcpSocket: { port: ports.http }, periodSeconds: 1 },
         ports: [
           { name: "http", containerPort: ports.http },
           { name: "lab", containerPort: ports.lab },

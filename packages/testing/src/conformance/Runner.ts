@@ -21,6 +21,7 @@ import type * as ChildProcess from "effect/process/ChildProcess"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type * as Scope from "effect/Scope"
 import type * as ClientProcess from "./ClientProcess.ts"
+import * as ForwardPrograms from "./ForwardPrograms.ts"
 import * as Lab from "./Lab.ts"
 import * as LeakCheck from "./LeakCheck.ts"
 import * as Pods from "./Pods.ts"
@@ -82,6 +83,7 @@ export const run = Effect.fnUntraced(function*(
   // All of it before the first row counts what is open.
   const web = yield* Pods.webOf(options.server)
   const pods = yield* Effect.provideService(prepare(options, web), KubeClient.KubeClient, client)
+  if (options.server._tag === "TestCluster") yield* ForwardPrograms.listening(web.ports)
 
   const results: Array<Result> = []
   for (const row of options.rows) {

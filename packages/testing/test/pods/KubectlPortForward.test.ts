@@ -75,6 +75,7 @@ describe.skipIf(installed.length === 0)(`kubectl port-forward (skipped without k
           const cluster = yield* start({ tls: true }, {
             containers: [container("main", { command: ForwardPrograms.node(pod) })]
           })
+          yield* ForwardPrograms.listening(pod)
           const running = yield* portForward(file, cluster, ["pod/p", `:${pod.http}`, `:${pod.lab}`])
           yield* eventually(Effect.sync(() => ports(running)), (all) => assert.lengthOf(all, 2, running.err()))
           const [http = 0, lab = 0] = ports(running)
