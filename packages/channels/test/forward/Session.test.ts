@@ -198,6 +198,22 @@ describe("a connection", () => {
       yield* timePasses
     }))
 
+  it.effect("that is closed with a full buffer holds up nothing any more", () =>
+    Effect.gen(function*() {
+      const { forward, server } = yield* start({ sockets: 1, bufferBytes: 64 * 1024 })
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* forward.connect(80)
+        const { send } = server.pairs[0]!
+        // More than the buffers on the way hold, and all of it in the end.
+        yield* Effect.forkDetach(Effect.repeat(send(new Uint8Array(32 * 1024)), { times: 50 }))
+        yield* settle
+      }))
+      const other = yield* forward.connect(81)
+      yield* Effect.forkChild(server.pairs[1]!.send(utf8("hello")))
+      assert.deepInclude(yield* Stream.runHead(Stream.map(other.read, text)), { value: "hello" })
+      yield* timePasses
+    }))
+
   it.effect("goes on with the pod that has taken the place of the one that is gone, with what was sent", () =>
     Effect.gen(function*() {
       const { forward, server } = yield* start()
