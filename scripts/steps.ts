@@ -13,10 +13,13 @@ export interface Counts {
   readonly skipped: number
 }
 
+/** Where the output of a program goes: on ours as it comes, or there in one piece. */
+export type Output = "inherit" | ((text: string) => void)
+
 /** A part of a test run, by name. */
 export interface Step {
   readonly name: string
-  readonly run: () => Promise<Counts>
+  readonly run: (output: Output) => Promise<Counts>
 }
 
 /** A program and its arguments. */
@@ -26,19 +29,28 @@ const reports = mkdtempSync(join(tmpdir(), "effect-k8s-test-"))
 process.on("exit", () => rmSync(reports, { recursive: true, force: true }))
 let reported = 0
 
-/** Runs a program of the workspace with its output on ours; its exit code. */
-const run = ([program, ...args]: Command): Promise<number> =>
+/** Runs a program of the workspace; its exit code. */
+const run = ([program, ...args]: Command, output: Output): Promise<number> =>
   new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: "inherit" })
+    const child = spawn(
+      program,
+      args,
+      output === "inherit" ? { stdio: "inherit" } : { stdio: ["ignore", "pipe", "pipe"] }
+    )
+    const chunks: Array<Buffer> = []
+    for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk: Buffer) => chunks.push(chunk))
     child.on("error", reject)
-    child.on("exit", (code, signal) => resolve(code ?? (signal === null ? 1 : 128)))
+    child.on("close", (code, signal) => {
+      if (output !== "inherit") output(Buffer.concat(chunks).toString())
+      resolve(code ?? (signal === null ? 1 : 128))
+    })
   })
 
 /** A step that is one test by itself. */
 export const single = (name: string, ...command: Command): Step => ({
   name,
-  run: async () => {
-    const code = await run(command)
+  run: async (output) => {
+    const code = await run(command, output)
     return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 }
   }
 })
@@ -46,9 +58,9 @@ export const single = (name: string, ...command: Command): Step => ({
 /** A step that writes a report with its own counts. A report that is missing, or is all passed under a failure, is a failure. */
 const counted = (name: string, command: (file: string) => Command, read: (report: unknown) => Counts): Step => ({
   name,
-  run: async () => {
+  run: async (output) => {
     const file = join(reports, `${reported++}.json`)
-    const code = await run(command(file))
+    const code = await run(command(file), output)
     try {
       const counts = read(JSON.parse(readFileSync(file, "utf8")))
       return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts
@@ -85,17 +97,35 @@ export const vitest = (name: string, ...start: Command): Step =>
 export const conformance = (name: string, ...start: Command): Step =>
   counted(name, (file) => [...start, "--json", file], fromConformance)
 
+/** Steps side by side, as one. The output of the first is shown as it comes, that of the others when they are done. */
+export const together = (first: Step, ...others: ReadonlyArray<Step>): Step => ({
+  name: [first, ...others].map(({ name }) => name).join(" | "),
+  run: async (output) => {
+    const texts: Array<string> = []
+    const counts = await Promise.all([
+      first.run(output),
+      ...others.map(({ name, run }) => run((text) => texts.push(`\n== ${name}\n${text}`)))
+    ])
+    for (const text of texts) console.log(text)
+    return counts.reduce(add)
+  }
+})
+
+const add = (a: Counts, b: Counts): Counts => ({
+  passed: a.passed + b.passed,
+  failed: a.failed + b.failed,
+  skipped: a.skipped + b.skipped
+})
+
 /** Runs the steps in order, says what became of each, and ends with the line that counts them all. */
 export const runAll = async (steps: ReadonlyArray<Step>): Promise<void> => {
-  const total = { passed: 0, failed: 0, skipped: 0 }
+  let total: Counts = { passed: 0, failed: 0, skipped: 0 }
   const failures: Array<string> = []
   for (const step of steps) {
     console.log(`\n== ${step.name}`)
     const began = performance.now()
-    const counts = await step.run()
-    total.passed += counts.passed
-    total.failed += counts.failed
-    total.skipped += counts.skipped
+    const counts = await step.run("inherit")
+    total = add(total, counts)
     if (counts.failed > 0) failures.push(step.name)
     const outcome = counts.failed === 0 ? "ok" : "FAILED"
     console.log(`== ${step.name}: ${outcome} after ${Math.round((performance.now() - began) / 1000)} s`)
