@@ -1,7 +1,8 @@
 /**
  * `pnpm conformance [--runtime node|deno] [--kubeconfig FILE] [--filter TEXT] [--json FILE]`: runs the table against a
  * fresh TestCluster, or against the cluster of a kubeconfig, in a namespace of its own that is deleted at the end. A
- * filter is a list of ids, and of texts in the names, with commas: `E1,V2,terminal`. Exits with 0 when no row has failed,
+ * filter is a list of ids, and of texts in the names, with commas: `E1,V2,terminal`; `--shard 1/2` takes every other row.
+ * Exits with 0 when no row has failed,
  * with 1 when one has, and with 2 when nothing was run.
  */
 import * as Credentials from "@effect-k8s/core/Credentials"
@@ -29,7 +30,8 @@ const { values } = parseArgs({
     runtime: { type: "string", default: "node" },
     kubeconfig: { type: "string" },
     filter: { type: "string" },
-    json: { type: "string" }
+    json: { type: "string" },
+    shard: { type: "string" }
   }
 })
 
@@ -37,7 +39,9 @@ const colour = process.stdout.isTTY
 const paint = (code: number, text: string): string => colour ? `\x1b[${code}m${text}\x1b[0m` : text
 const marks = { passed: paint(32, "ok  "), failed: paint(31, "FAIL"), skipped: paint(33, "skip") }
 
-const rows = values.filter === undefined ? table : Filter.select(table, values.filter)
+const selected = values.filter === undefined ? table : Filter.select(table, values.filter)
+const [shard = 1, shards = 1] = (values.shard ?? "1/1").split("/").map(Number)
+const rows = selected.filter((_, i) => i % shards === shard - 1)
 
 const report = (result: Runner.Result): Effect.Effect<void> =>
   Effect.sync(() => {

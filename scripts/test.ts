@@ -13,7 +13,8 @@ await Steps.runAll([
   // The table mostly waits.
   Steps.together(
     Steps.vitest("unit, property, contract", "vitest"),
-    Steps.conformance("conformance", "node", "scripts/conformance.ts")
+    Steps.conformance("conformance, one half", "node", "scripts/conformance.ts", "--shard", "1/2"),
+    Steps.conformance("conformance, the other half", "node", "scripts/conformance.ts", "--shard", "2/2")
   ),
   Steps.vitest("contract on Deno", ...inDeno("node_modules/vitest/vitest.mjs"), "--project=deno")
 ])

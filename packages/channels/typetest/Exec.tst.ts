@@ -180,7 +180,7 @@ describe("the handle", () => {
     expect<RawStatus>().type.toBe<Readonly<Record<string, unknown>>>()
     expect(handle.stats).type.toBe<Effect.Effect<Stats>>()
     expect(handle.protocol).type.toBe<string>()
-    expect(handle.transport).type.toBe<"websocket">()
+    expect(handle.transport).type.toBe<"websocket" | "spdy">()
     expect(handle.supervised).type.toBe<boolean>()
     expect(handle.processGroup).type.toBe<number | undefined>()
   })

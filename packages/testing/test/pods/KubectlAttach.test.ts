@@ -10,11 +10,9 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { awaitPod, container, containerStatus, start } from "../support/Cluster.ts"
 import { eventually } from "../support/Eventually.ts"
+import { installed } from "../support/Kubectl.ts"
 
-const folder = process.env["KUBECTL_FOLDER"] ?? "/usr/lib/google-cloud-sdk/bin"
-const installed = ["kubectl.1.30", "kubectl.1.31", "kubectl.1.32", "kubectl.1.33"]
-  .map((name) => Path.join(folder, name))
-  .filter((file) => Fs.existsSync(file))
+const able = installed.filter(({ minor }) => minor() >= 30)
 
 interface Kubectl {
   readonly out: () => string
@@ -82,11 +80,11 @@ const pods = {
   ]
 }
 
-describe.skipIf(installed.length === 0)(
-  `kubectl attach (skipped where there is none of 1.30 to 1.33 in ${folder})`,
+describe.skipIf(able.length === 0)(
+  "kubectl attach (skipped where none of 1.30 or later is on the path)",
   () => {
-    for (const file of installed) {
-      it.live(`${Path.basename(file)} attaches to output, to stdin and to a terminal`, () =>
+    for (const { name, path: file } of able) {
+      it.live(`${name} attaches to output, to stdin and to a terminal`, () =>
         Effect.gen(function*() {
           const cluster = yield* start({ tls: true }, pods)
 

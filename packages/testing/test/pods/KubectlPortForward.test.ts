@@ -13,12 +13,10 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { container, start } from "../support/Cluster.ts"
 import { eventually } from "../support/Eventually.ts"
+import { installed } from "../support/Kubectl.ts"
 
-const folder = "/usr/lib/google-cloud-sdk/bin"
-const versions = ["1.28", "1.30", "1.31", "1.33"]
-const installed = versions.map((version) => Path.join(folder, `kubectl.${version}`)).filter((file) =>
-  Fs.existsSync(file)
-)
+// The last before the tunnel and the first after it are enough in between.
+const chosen = installed.filter(({ minor }, i) => i === 0 || i === installed.length - 1 || [30, 31].includes(minor()))
 
 interface Running {
   readonly child: ChildProcess
@@ -64,11 +62,11 @@ const exchange = (port: number, text: string, enough = Infinity): Effect.Effect<
 const ports = (running: Running): ReadonlyArray<number> =>
   [...running.out().matchAll(/127\.0\.0\.1:(\d+) ->/g)].map(([, port]) => Number(port))
 
-describe.skipIf(installed.length === 0)(`kubectl port-forward (skipped without kubectl in ${folder})`, () => {
-  for (const file of installed) {
-    const tunnels = Number(file.split(".").at(-1)) >= 31
+describe.skipIf(chosen.length === 0)("kubectl port-forward (skipped where none is on the path)", () => {
+  for (const { minor, name, path: file } of chosen) {
+    const tunnels = minor() >= 31
     it.live(
-      `${Path.basename(file)} forwards to two ports, many times over one connection`,
+      `${name} forwards to two ports, many times over one connection`,
       () =>
         Effect.gen(function*() {
           const pod = yield* ForwardPrograms.freePorts
@@ -114,7 +112,7 @@ describe.skipIf(installed.length === 0)(`kubectl port-forward (skipped without k
 
   it.live("says what the server says: no such pod, and no such port in the pod", () =>
     Effect.gen(function*() {
-      const file = installed.at(-1)!
+      const file = chosen.at(-1)!.path
       const pod = yield* ForwardPrograms.freePorts
       const cluster = yield* start({ tls: true }, {
         containers: [container("main", { command: ForwardPrograms.node(pod) })]
