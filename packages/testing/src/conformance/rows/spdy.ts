@@ -28,8 +28,8 @@ const unknown = { _tag: "Refused", status: 403, headers: Headers.empty, body: ne
 const overSpdy = (self: Row): Row => ({
   ...self,
   // What differs is the protocol; T4 to T7 go through the tunnel.
-  paths: ["direct"],
-  why: "the same rows go through the tunnel over WebSocket",
+  paths: self.why === undefined ? ["direct"] : self.paths,
+  why: self.why ?? "the same rows go through the tunnel over WebSocket",
   name: `over SPDY: ${self.name}`,
   run: Effect.gen(function*() {
     const client = yield* KubeClient.KubeClient
