@@ -129,7 +129,8 @@ export const provide: {
 } = dual(2, Command.bind)
 
 /**
- * Gives a command its stdin. When the stream fails, so does the command, with the stream's error.
+ * Gives a command its stdin. When the stream fails, so does the command, with the stream's error. A later feed takes the
+ * place of an earlier one. In a pipeline only the first stage can be fed: others get the output of the one before.
  */
 export const feed: {
   <E2, R2>(

@@ -68,8 +68,16 @@ const startPod = Effect.fnUntraced(function*(
   }
 })
 
-/** Why a stage cannot be run as it is, known before anything runs. */
-export const refusal = (stage: Pipeline.Stage): StageFailureReason | undefined => {
+/** Why a stage cannot be run as it is, known before anything runs. `piped`: it gets the output of the stage before. */
+export const refusal = (stage: Pipeline.Stage, piped: boolean): StageFailureReason | undefined => {
+  if (stage._tag === "Through" && stage.feeds && piped) {
+    return PlatformError.badArgument({
+      module: "Exec",
+      method: "pipeTo",
+      description:
+        "a command that is fed takes no output of a stage before it; feed the first stage, or pipe into this one"
+    })
+  }
   if (stage._tag !== "Local") return undefined
   const { from = "stdout", to = "stdin" } = stage.pipe
   return from === "stdout" && to === "stdin" ? undefined : PlatformError.badArgument({

@@ -269,7 +269,7 @@ export const launch = Effect.fnUntraced(function*<E, R>(
     )
 
   for (const state of states) {
-    const reason = RunningStage.refusal(state.stage)
+    const reason = RunningStage.refusal(state.stage, state.index > 0)
     if (reason !== undefined) yield* abort(state, Cause.fail(reason))
   }
   yield* Effect.raceFirst(

@@ -158,6 +158,16 @@ describe("a local pipe of anything but stdout to stdin", () => {
       }))
   }
 
+  it.effect("is refused before anything runs: an output into a command that is fed", () =>
+    Effect.gen(function*() {
+      const place = yield* make()
+      const fed = Exec.feed(on`cat`, Stream.empty)
+      const error = yield* failure(place.provide(Exec.run(Exec.pipeTo(on`yes`, fed))))
+      assert.strictEqual(reasonOf(error), "BadArgument")
+      assert.include(error.message, "takes no output of a stage before it")
+      assert.deepStrictEqual([place.server.asked.length, place.local.spawned.length], [0, 0])
+    }))
+
   it.effect("is not what says so in other words", () =>
     Effect.gen(function*() {
       const place = yield* make()
