@@ -24,7 +24,7 @@ export type Job =
   /** Sends bytes to the stdin of a command, or reads them from its stdout, and measures. */
   | Transfer
 
-/** A transfer that is measured, and one of 128 MiB before it. It prints a `Report`. */
+/** A transfer that is measured, and one of an eighth of the size before it. It prints a `Report`. */
 export interface Transfer {
   readonly _tag: "Send" | "Receive"
   readonly size: number
@@ -50,9 +50,6 @@ export interface Report {
   readonly growth: number
 }
 
-// What a process takes once, whatever it does then, is taken after so many.
-const firstBytes = 128 * 1024 * 1024
-
 const block = new Uint8Array(64 * 1024)
 const zeros = (size: number): Stream.Stream<Uint8Array> =>
   Stream.take(Stream.forever(Stream.succeed(block)), size / block.length)
@@ -69,7 +66,7 @@ const transfer = (target: Target.Target, { _tag, size, stallMillis }: Transfer) 
 const measure = Effect.fnUntraced(function*(target: Target.Target, job: Transfer) {
   const { rss } = process.memoryUsage
   const start = rss()
-  const first = start + (yield* Memory.growth(transfer(target, { ...job, size: firstBytes }))).bytes
+  const first = start + (yield* Memory.growth(transfer(target, { ...job, size: job.size / 8 }))).bytes
   const before = rss()
   const second = yield* Memory.growth(transfer(target, job))
   const peak = Math.max(first, before + second.bytes)

@@ -122,9 +122,9 @@ export const rows: ReadonlyArray<Row> = [
   // v3 and v2 exist over SPDY alone: no server answers them on a WebSocket, and the option does not take them.
   row("E8", "a command may ask for v5: it is what it gets, or servers before 1.30 refuse", function*() {
     const { server, target } = yield* Lab
-    const protocol = Effect.scoped(Effect.map(
+    const protocol = Effect.scoped(Effect.flatMap(
       Exec.on(target(), { protocols: [RemoteCommand.v5] })(["true"]),
-      (handle) => handle.protocol
+      (handle) => Effect.as(handle.exitCode, handle.protocol)
     ))
     const expected = minorVersion(server) < 30 ? "UpgradeRefused" : `success: "${RemoteCommand.v5}"`
     yield* same(yield* reasonOf(protocol), expected, "protocol")

@@ -133,7 +133,7 @@ export const rows: ReadonlyArray<Row> = [
     for (const supervise of ["preferred", "never"] as const) {
       const command = Exec.on(target(), { ...nervous, supervise, protocols: ["v4.channel.k8s.io"] })
       const handle = yield* command(["head", "-c", "33554432", "/dev/zero"])
-      const bytes = yield* Remote.countBytes(Remote.pauseAfterFirst(1500)(handle.stdout))
+      const bytes = yield* Remote.countBytes(Remote.pauseAfterFirst(800)(handle.stdout))
       yield* same(bytes, 32 * MiB, `bytes of stdout, ${supervise}`)
       yield* same(yield* handle.exitCode, 0, "exit code")
     }
@@ -141,7 +141,7 @@ export const rows: ReadonlyArray<Row> = [
   row("E10", "nor does a command that reads no stdin for longer than the deadline", function*() {
     const { target } = yield* Lab
     const data = RandomData.make(10, 32 * MiB)
-    const command = Exec.on(target(), nervous)(["sh", "-c", "sleep 1.5; sha256sum"])
+    const command = Exec.on(target(), nervous)(["sh", "-c", "sleep 0.8; sha256sum"])
     const output = yield* Exec.string(Exec.feed(command, data.stream))
     yield* same(output.split(" ")[0], data.hash, "hash of what it has read")
   }),
@@ -149,7 +149,7 @@ export const rows: ReadonlyArray<Row> = [
     const { server, target } = yield* Lab
     const marker = Remote.makeMarker()
     const command = Exec.on(target(), { heartbeat: { after: "50 millis", within: "1 second" } })
-    const handle = yield* command(["sh", "-c", "sleep 1.5; echo done", marker])
+    const handle = yield* command(["sh", "-c", "sleep 0.8; echo done", marker])
     yield* same(yield* Stream.mkString(Stream.decodeText(handle.stdout)), "done\n", "stdout")
     yield* same(yield* handle.exitCode, 0, "exit code")
     if (server._tag === "Cluster") return
@@ -179,7 +179,7 @@ export const rows: ReadonlyArray<Row> = [
         const command = Exec.on(target, {
           protocols: [protocol],
           heartbeat: { after: "50 millis", within: "1 minute", keepAliveAfter }
-        })(["sh", "-c", "sleep 2.5; echo done", marker])
+        })(["sh", "-c", "sleep 2; echo done", marker])
         const end = yield* reasonOf(Exec.string(command))
         const [record] = yield* cluster.pods.execs(Scripted.withWord(marker))
         const count = (kind: string) => record?.arrivals.filter((arrival) => arrival.kind === kind).length ?? 0
