@@ -3,6 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 
 const interval = "10 millis"
 // A collection takes a few milliseconds.
@@ -36,4 +38,31 @@ export const growth = Effect.fnUntraced(function*<A, E, R>(
     Effect.andThen(Effect.repeat(sample, Schedule.spaced(interval)), Effect.never)
   )
   return { value, bytes: peak - before }
+})
+
+/** Collects garbage, where the runtime can be told to meanwhile. */
+const collectOnDemand = Effect.sync((): boolean => {
+  try {
+    setFlagsFromString("--expose-gc")
+    const gc: unknown = runInNewContext("gc")
+    if (typeof gc !== "function") return false
+    gc()
+    gc()
+    return true
+  } catch {
+    return false
+  }
+})
+
+/** What an effect leaves on the heap, in bytes; 0 where garbage cannot be collected on demand. */
+export const retained = Effect.fnUntraced(function*<A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.fn.Return<Measured<A>, E, R> {
+  const used = Effect.map(
+    Effect.andThen(Effect.sleep("100 millis"), collectOnDemand),
+    (isCollected) => isCollected ? process.memoryUsage().heapUsed : 0
+  )
+  const before = yield* used
+  const value = yield* effect
+  return { value, bytes: Math.max(0, (yield* used) - before) }
 })
