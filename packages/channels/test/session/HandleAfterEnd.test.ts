@@ -28,8 +28,11 @@ const started = Effect.fnUntraced(function*(options: ExecOptions) {
   const handle = yield* Fiber.join(starting)
   const close = Effect.gen(function*() {
     const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
-    yield* Server.settle
-    yield* TestClock.adjust("1 second")
+    // A command with stdin is told to end by a second exec, whose handshake takes real time and is waited for 2 s.
+    while (closing.pollUnsafe() === undefined) {
+      yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
+      yield* TestClock.adjust("250 millis")
+    }
     yield* Fiber.join(closing)
   })
   return { session, handle, close }
