@@ -8,12 +8,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as ChildProcess from "effect/process/ChildProcess"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import * as TestClock from "effect/testing/TestClock"
 import { inspect } from "node:util"
 import * as Server from "./support/execServer.ts"
 import * as Programs from "./support/programs.ts"
@@ -237,9 +235,7 @@ describe("check", () => {
       for (const run of runs) {
         const running = yield* Effect.forkChild(Effect.flip(provide(server)(run)))
         yield* server.accepted
-        yield* Server.settle
-        yield* TestClock.adjust("1 second")
-        const error = yield* Fiber.join(running)
+        const error = yield* Server.joined(running)
         assert(error instanceof ExitedNonZero)
         assert.strictEqual(error.stderrTail, "no such table\n")
       }
@@ -324,9 +320,7 @@ describe("feed", () => {
           Effect.flip(provide(server)(run))
         )
         yield* server.accepted
-        yield* Server.settle
-        yield* TestClock.adjust("1 second")
-        assert.strictEqual(yield* Fiber.join(running), "broken")
+        assert.strictEqual(yield* Server.joined(running), "broken")
         yield* Server.settle
         assert.strictEqual(server.open(), 0)
       }))
@@ -338,11 +332,7 @@ describe("feed", () => {
       const failing = Exec.check(on`fail 3 ${"no such table\n"}`)
       const fed = Exec.check(Exec.feed(on`count`, Exec.stream(failing)))
       const running = yield* Effect.forkChild(Effect.flip(provide(server)(Exec.string(fed))))
-      for (let i = 0; i < 5; i++) {
-        yield* Server.settle
-        yield* TestClock.adjust("1 second")
-      }
-      const error = yield* Fiber.join(running)
+      const error = yield* Server.joined(running)
       assert(error._tag === "ExitedNonZero")
       assert.deepStrictEqual([error.exitCode, error.stderrTail], [3, "no such table\n"])
     }))

@@ -29,11 +29,7 @@ const started = Effect.fnUntraced(function*(options: ExecOptions) {
   const close = Effect.gen(function*() {
     const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
     // A command with stdin is told to end by a second exec, whose handshake takes real time and is waited for 2 s.
-    while (closing.pollUnsafe() === undefined) {
-      yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
-      yield* TestClock.adjust("250 millis")
-    }
-    yield* Fiber.join(closing)
+    yield* Server.joined(closing)
   })
   return { session, handle, close }
 })

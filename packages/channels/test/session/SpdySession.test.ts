@@ -164,8 +164,7 @@ describe("a command over SPDY", () => {
       yield* Server.settle
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* Server.settle
-      yield* TestClock.adjust("1 second")
-      yield* Fiber.join(closing)
+      yield* Server.joined(closing)
       yield* session.left
       assert.deepStrictEqual(session.seen.at(-1), { _tag: "Close", code: undefined })
       yield* Server.settle

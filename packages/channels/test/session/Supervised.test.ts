@@ -413,8 +413,7 @@ describe("the end of the scope", () => {
       const handle = yield* Fiber.join(starting)
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       assert.deepStrictEqual(yield* session.nextOf("Close"), { _tag: "Close", code: 1000 })
-      yield* TestClock.adjust("1 second")
-      yield* Fiber.join(closing)
+      yield* Server.joined(closing)
       yield* Server.settle
       assert.strictEqual(server.open(), 0)
       assert.strictEqual(yield* reasonOf(handle.exitCode), "ConnectionLost")
