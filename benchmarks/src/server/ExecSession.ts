@@ -14,6 +14,8 @@ import { readInto } from "./readInto.ts"
 const now = (): number => performance.timeOrigin + performance.now()
 
 const success = new TextEncoder().encode("{\"metadata\":{},\"status\":\"Success\"}")
+// What a kill script is called, behind `sh -c SCRIPT`.
+const killer = "effect-k8s-kill"
 const subprotocols = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
 // Writes on their way at once: the next one is ready when the kernel has taken the last.
 const writesAhead = 2
@@ -139,6 +141,11 @@ export const run = (
 
   switch (name) {
     case Command.Noop:
+      return finish()
+    case "sh":
+      // Whoever is to be told to end has been told; the client then closes its session.
+      if (words[3] !== killer) return
+      text(1, "\n")
       return finish()
     case Command.Out:
       return writeOut(socket, Number(first), Number(second), (size) => {
