@@ -106,7 +106,7 @@ const authorizeWith = (options: Options): Credentials["Service"]["authorize"] =>
     else if (username !== undefined) {
       request = HttpClientRequest.basicAuth(request, username, password ?? Redacted.make(""))
     }
-    return Effect.succeed(HttpClientRequest.setHeaders(request, headers))
+    return Effect.succeed(impersonate === undefined ? request : HttpClientRequest.setHeaders(request, headers))
   }
 }
 

@@ -11,11 +11,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Headers from "effect/http/Headers"
+import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
-import type { HttpMethod } from "effect/http/HttpMethod"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import * as RcRef from "effect/RcRef"
@@ -88,6 +88,11 @@ export interface Options {
   readonly clusterName?: string | undefined
 }
 
+interface Answer {
+  readonly response: HttpClientResponse.HttpClientResponse
+  readonly transport: Transport.Transport["Service"]
+}
+
 const userAgent = "effect-k8s"
 const errorBodyLimit = 64 * 1024
 const decoder = new TextDecoder()
@@ -134,24 +139,27 @@ export const make = Effect.fnUntraced(function*(
       return yield* Effect.mapError(RcRef.get(transports), transportFailed(info))
     })
 
-  const toHttp = (request: KubeRequest) =>
-    HttpClientRequest.make(request.method as HttpMethod)(`${server}${request.path}`).pipe(
-      HttpClientRequest.setUrlParams(request.query ?? []),
-      HttpClientRequest.setHeaders({ accept: request.accept ?? "application/json", "user-agent": userAgent }),
-      HttpClientRequest.setHeaders(request.headers ?? {}),
-      (self) =>
-        request.body === undefined
-          ? self
-          : HttpClientRequest.bodyText(self, request.body.text, request.body.contentType),
-      credentials.authorize,
-      Effect.mapError((error) => fail(request.info, new KubeError.Credentials({ error })))
+  const toHttp = (request: KubeRequest) => {
+    const plain = HttpClientRequest.make(request.method)(`${server}${request.path}`, {
+      urlParams: request.query,
+      headers: {
+        accept: request.accept ?? "application/json",
+        "user-agent": userAgent,
+        ...request.headers
+      },
+      body: request.body === undefined ? undefined : HttpBody.text(request.body.text, request.body.contentType)
+    })
+    return Effect.mapError(
+      credentials.authorize(plain),
+      (error) => fail(request.info, new KubeError.Credentials({ error }))
     )
+  }
 
-  /** One answer of status 2xx, after as many tries as the rule allows. */
+  /** One answer of status 2xx, after as many tries as the rule allows, and the transport that it came by. */
   const exchange = Effect.fnUntraced(function*(
     request: KubeRequest,
     client: "http" | "streaming"
-  ): Effect.fn.Return<HttpClientResponse.HttpClientResponse, KubeError.KubeError, Scope.Scope> {
+  ): Effect.fn.Return<Answer, KubeError.KubeError, Scope.Scope> {
     let renewed = false
     for (let attempt = 0;; attempt++) {
       const transport = yield* currentTransport(request.info)
@@ -168,7 +176,7 @@ export const make = Effect.fnUntraced(function*(
         continue
       }
       const response = result.success
-      if (response.status >= 200 && response.status < 300) return response
+      if (response.status >= 200 && response.status < 300) return { response, transport }
 
       const waitMillis = yield* retryAfterMillis(response.headers)
       const body = yield* readErrorBody(response)
@@ -206,8 +214,7 @@ export const make = Effect.fnUntraced(function*(
   }
 
   const json = Effect.fnUntraced(function*(request: KubeRequest) {
-    const transport = yield* currentTransport(request.info)
-    const response = yield* exchange(request, "http")
+    const { response, transport } = yield* exchange(request, "http")
     const text = yield* Effect.mapError(response.text, (error) => fromHttpError(request.info, transport, error))
     return yield* Effect.try({
       try: (): unknown => JSON.parse(text),
@@ -224,8 +231,7 @@ export const make = Effect.fnUntraced(function*(
 
   const stream = (request: KubeRequest): Stream.Stream<Uint8Array, KubeError.KubeError> =>
     Stream.unwrap(Effect.gen(function*() {
-      const transport = yield* currentTransport(request.info)
-      const response = yield* exchange(request, "streaming")
+      const { response, transport } = yield* exchange(request, "streaming")
       return Stream.mapError(response.stream, (error) => fromHttpError(request.info, transport, error))
     }))
 
@@ -243,6 +249,8 @@ export const make = Effect.fnUntraced(function*(
 
   const span = (request: KubeRequest) => ({
     kind: "client" as const,
+    // It would show lines of this module only, and costs more than the rest of the span.
+    captureStackTrace: false,
     attributes: {
       "k8s.verb": request.info.verb,
       "k8s.resource": request.info.resource,
