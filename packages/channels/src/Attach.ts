@@ -157,8 +157,13 @@ const start = Effect.fnUntraced(function*(
   const { attempts, connection } = yield* connect(
     client,
     AttachPlan.toRequest({ namespace, pod, container }, plan),
-    // Where no end of stdin is to be said, the protocol that loses least of the output will do.
-    { stdin: plan.endsStdin && !tty, tty, bulk: false, supervised: false },
+    // Where nothing is to be said of the end of stdin, the protocol that loses least of the output will do.
+    {
+      stdin: plan.leavesStdin || plan.endsStdin && !tty,
+      tty: tty && !plan.leavesStdin,
+      bulk: false,
+      supervised: false
+    },
     { ...streams, tty },
     {
       policy: { transport: options.transport ?? "auto", protocols: options.protocols },

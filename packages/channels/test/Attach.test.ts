@@ -209,7 +209,10 @@ describe("attach", () => {
     ["v4, which loses no output, for output alone", {}, {}, [v4]],
     ["v4 where no end of stdin is to be said", { stdin: true }, { stdin: "pipe" }, [v4]],
     ["v5 alone where the end of stdin must be said", { stdin: true, stdinOnce: true }, { stdin: "pipe" }, [v5]],
-    ["both for a terminal", { stdin: true, tty: true }, { stdin: "pipe" }, [v5, v4]]
+    ["both for a terminal", { stdin: true, tty: true }, { stdin: "pipe" }, [v5, v4]],
+    ["v5 alone for the output of one that has a stdin", { stdin: true }, {}, [v5]],
+    ["v5 alone for the output of a terminal that has a stdin", { stdin: true, tty: true }, {}, [v5]],
+    ["both for a terminal without a stdin", { tty: true }, {}, [v5, v4]]
   ]
   for (const [what, spec, options, subprotocols] of offers) {
     it.effect(`offers ${what}`, () =>

@@ -259,7 +259,7 @@ export class HalfCloseUnsupported extends Data.TaggedError("HalfCloseUnsupported
   readonly attempts: ReadonlyArray<UpgradeAttempt>
 }> {
   override get message(): string {
-    return `the server speaks no protocol that can end stdin (${
+    return `the server speaks no protocol that tells when stdin ends (${
       tried(this.attempts)
     }); Kubernetes before 1.30 can do it over SPDY alone, so let proxies on the way pass it, run the command without stdin, or write the data to a file of the pod in another way`
   }

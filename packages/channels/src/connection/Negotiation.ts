@@ -8,7 +8,7 @@ import type { Transport } from "./Connection.ts"
 
 /** What the command needs of its connection. */
 export interface Intent {
-  /** The user writes stdin, and its end must reach the command. */
+  /** The user writes stdin, and its end must reach the command; or the end of no stdin must not be told for one. */
   readonly stdin: boolean
   readonly tty: boolean
   /** Much data: worth a protocol that servers carry cheaply. */

@@ -24,6 +24,11 @@ export interface Plan {
   readonly tty: boolean
   /** The end of stdin reaches the container; otherwise its stdin stays open for the next one that attaches. */
   readonly endsStdin: boolean
+  /**
+   * The container has a stdin that is not wanted. Over WebSocket v4 servers take that for its end: the session is over at
+   * once with Success, and with `stdinOnce` the container has lost its stdin (seen on 1.28 and 1.36).
+   */
+  readonly leavesStdin: boolean
   readonly streams: Omit<Wanted, "tty">
 }
 
@@ -93,6 +98,7 @@ export const make = (
     uid: pod.metadata.uid,
     tty,
     endsStdin: wanted.stdin && (tty || spec.stdinOnce === true),
+    leavesStdin: !wanted.stdin && spec.stdin === true,
     // A terminal has one output; servers refuse to be asked for two.
     streams: { stdin: wanted.stdin, stdout: wanted.stdout, stderr: wanted.stderr && !tty }
   })
