@@ -31,12 +31,14 @@ export interface Options {
   readonly main: MainProcess
   /** Whether the translator is between. */
   readonly isTranslated: boolean
+  /** Whether a stdin that is not attached is one that has ended: the runtime's own WebSockets always have a stdin. */
+  readonly impliesStdin: boolean
 }
 
 /** Shows output and feeds stdin until the process ends or the client leaves. Nobody is told an exit code. */
 export const run = Effect.fnUntraced(function*(
   pipes: ExecPipes,
-  { call, isTranslated, main }: Options
+  { call, impliesStdin, isTranslated, main }: Options
 ): Effect.fn.Return<End> {
   const { notice, output } = pipes
   const hasLeft = (): boolean => pipes.departure() !== undefined
@@ -59,7 +61,11 @@ export const run = Effect.fnUntraced(function*(
       Effect.raceAllFirst([
         main.over,
         // What was written before its writer left still arrives.
-        call.stdin ? feed(pipes, main) : notice.until(hasLeft),
+        call.stdin
+          ? feed(pipes, main)
+          : impliesStdin && main.process.stdin !== undefined
+          ? endStdin(pipes, main)
+          : notice.until(hasLeft),
         main.tty ? follow(pipes, main) : Effect.never
       ]),
     () => Effect.sync(() => main.untap(tap))
@@ -83,13 +89,21 @@ const feed = Effect.fnUntraced(function*(
       stdin.advance(bytes.length)
       notice.notify()
     } else if (stdin.isFinished()) {
-      if (!main.stdinOnce || main.tty) return
-      if (sink !== undefined) yield* sink.end
-      return yield* notice.until(() => pipes.departure() !== undefined)
+      return yield* endStdin(pipes, main)
     } else {
       yield* notice.until(() => stdin.peek().length > 0 || stdin.isFinished())
     }
   }
+})
+
+// The end of stdin is that of the session, unless the container heeds it.
+const endStdin = Effect.fnUntraced(function*(
+  { departure, notice }: ExecPipes,
+  main: MainProcess
+): Effect.fn.Return<void> {
+  if (!main.stdinOnce || main.tty) return
+  if (main.process.stdin !== undefined) yield* main.process.stdin.end
+  return yield* notice.until(() => departure() !== undefined)
 })
 
 /** Gives a terminal the sizes that its client has. */

@@ -200,7 +200,12 @@ const upgrade = (
     if (options.kind === "attach") {
       return main === undefined
         ? Effect.succeed({ _tag: "Exited", code: 0 })
-        : AttachProcess.run(pipes, { call, main, isTranslated })
+        : AttachProcess.run(pipes, {
+          call,
+          main,
+          isTranslated,
+          impliesStdin: transport === "websocket" && !isTranslated
+        })
     }
     return ProcessCommand.run(pipes, {
       runtime: options.runtime,

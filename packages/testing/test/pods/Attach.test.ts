@@ -75,6 +75,20 @@ describe("an attach", { timeout: 30_000 }, () => {
       assert.deepStrictEqual([out.channel(2).length, err.channel(1).length], [0, 0])
     }))
 
+  it.live("over v4 without stdin ends at once where the container has one, and takes it away with stdinOnce", () =>
+    Effect.gen(function*() {
+      for (const [more, shown] of [[{}, ""], [{ stdinOnce: true }, "eof\n"]] as const) {
+        const cluster = yield* start({}, running(reader, { stdin: true, ...more }))
+        const client = yield* attach(cluster, "o", v4)
+        yield* client.ended
+        assert.strictEqual(client.channel(1).toString(), shown)
+        assert.strictEqual(client.channel(3).toString(), success)
+        const other = yield* attach(yield* start({}, running(reader, { stdin: true, ...more })), "o", v5)
+        yield* Effect.sleep("200 millis")
+        assert.strictEqual(other.channel(3).length, 0)
+      }
+    }))
+
   it.live("ends at once with the end of a client's stdin, and leaves the container's open, without stdinOnce", () =>
     Effect.gen(function*() {
       const cluster = yield* start({}, running(reader, { stdin: true }))

@@ -202,6 +202,29 @@ export const rows: ReadonlyArray<Row> = [
       }))
     }
   }),
+  row(
+    "AT7",
+    "the output of a container whose stdin is not wanted goes on, and leaves its stdin to others",
+    function*() {
+      for (const more of [{}, { stdinOnce: true }, { tty: true }]) {
+        const script = "(while :; do echo alive; sleep 0.05; done) & read -r l; echo \"read $l\"; wait"
+        const target = Target.fromPod(yield* podOf([container("main", script, { stdin: true, ...more })]))
+        for (const _ of [1, 2]) {
+          yield* Effect.scoped(Effect.gen(function*() {
+            const next = yield* linesOf((yield* Attach.attach(target)).stdout)
+            for (let i = 0; i < 3; i++) yield* until(next, (line) => line === "alive")
+          }))
+        }
+        yield* Effect.scoped(Effect.gen(function*() {
+          const handle = yield* Attach.attach(target, { stdin: "pipe" })
+          const next = yield* linesOf(handle.stdout)
+          const typed = Stream.concat(Stream.encodeText(Stream.make("here\n")), Stream.never)
+          yield* Effect.forkScoped(Effect.ignore(Stream.run(typed, handle.stdin)))
+          yield* until(next, (line) => line === "read here")
+        }))
+      }
+    }
+  ),
   row("AT8", "what a container was started without is refused before anything is opened, by name", function*() {
     const { dials, target } = yield* Lab
     const pod = yield* podOf([
