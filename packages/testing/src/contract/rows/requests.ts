@@ -7,9 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Stream from "effect/Stream"
-import { ask, classified, connect, execute, get, see, seenThrough, serve, urlOf } from "../exchange.ts"
+import { ask, classified, connect, execute, get, readAll, see, seenThrough, serve, urlOf } from "../exchange.ts"
 import { Peer, type Seen } from "../Peer.ts"
-import { type Channel, check, eventually, failsWith, group, type Row, same } from "../Row.ts"
+import { type Channel, check, eventually, failsWith, group, type Row, same, Unmet } from "../Row.ts"
 
 const { each, one } = group("requests")
 
@@ -122,6 +122,32 @@ export const rows: ReadonlyArray<Row> = [
       yield* same([seen.method, seen.body], ["POST", ""], "method and body")
     }),
     { channels: ["upgrade"], inMemory: true }
+  ),
+
+  one(
+    "upgrades are to the protocol that the request names: a WebSocket, SPDY of exec and of forwarded ports",
+    Effect.gen(function*() {
+      const { endpoint } = yield* serve({ tls: {} })
+      const transport = yield* connect(endpoint)
+      for (
+        const [method, headers] of [
+          ["GET", { upgrade: "websocket", "sec-websocket-protocol": "v5.channel.k8s.io, v4.channel.k8s.io" }],
+          ["GET", { upgrade: "websocket", "sec-websocket-protocol": "SPDY/3.1+portforward.k8s.io" }],
+          ["GET", { upgrade: "SPDY/3.1", "x-stream-protocol-version": "v4.channel.k8s.io" }],
+          ["POST", { upgrade: "SPDY/3.1", "x-stream-protocol-version": "portforward.k8s.io" }]
+        ] as const
+      ) {
+        const request = HttpClientRequest.make(method)(get(endpoint, "seen").url, {
+          headers: { ...headers, connection: "Upgrade" }
+        })
+        const answer = yield* transport.upgrade(request)
+        if (answer._tag === "Refused") return yield* new Unmet({ message: `refused with ${answer.status}` })
+        // What the behaviour writes.
+        const seen = JSON.parse(new TextDecoder().decode(yield* readAll(answer.connection))) as Seen
+        yield* same(seen.method, method, "method")
+        for (const [name, value] of Object.entries(headers)) yield* same(values(seen, name), [value], name)
+      }
+    })
   ),
 
   one(
