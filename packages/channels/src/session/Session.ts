@@ -135,8 +135,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const started = Deferred.makeUnsafe<Start>()
   const done = Deferred.makeUnsafe<Exited, ChannelError.ChannelError>()
   const closed = Deferred.makeUnsafe<ExitStatus.Outcome, ChannelError.ChannelError>()
-  // Opens when stdin can take nothing more: the command has ended, or the session has.
-  const stdinOver = Latch.makeUnsafe(false)
+  // Stdin can take nothing more: the command has ended, or the session has. Writers that wait then are let go.
+  let stdinOver = false
+  const writers = new Set<() => void>()
   const resumed = Latch.makeUnsafe(true)
 
   const fail = (reason: ChannelError.ChannelErrorReason): ChannelError.ChannelError =>
@@ -154,7 +155,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     Deferred.doneUnsafe(done, exit)
     outputs.stdout.end(end)
     outputs.stderr.end(end)
-    stdinOver.openUnsafe()
+    stdinOver = true
+    for (const letGo of writers) letGo()
     Deferred.doneUnsafe(started, Effect.succeed({ _tag: "Started", processGroup: undefined }))
   }
 
@@ -421,8 +423,27 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   /** What a write comes to once the session is over: the session's failure, or that nothing more is taken. */
   const over: Effect.Effect<false, ChannelError.ChannelError> = Effect.as(Deferred.await(done), false as const)
 
+  // Not by a race, which takes two fibers for each write where this takes one.
+  const unlessOver = <E>(write: Effect.Effect<boolean, E>): Effect.Effect<boolean, E> =>
+    Effect.flatMap(Effect.forkChild(write, { startImmediately: true }), (fiber) =>
+      Effect.callback((resume) => {
+        const letGo = (): void => {
+          writers.delete(letGo)
+          resume(Effect.as(Fiber.interrupt(fiber), false))
+        }
+        if (stdinOver) return letGo()
+        writers.add(letGo)
+        fiber.addObserver((exit) => {
+          if (writers.delete(letGo)) resume(exit)
+        })
+        return Effect.suspend(() => {
+          writers.delete(letGo)
+          return Fiber.interrupt(fiber)
+        })
+      }))
+
   const write: Session["write"] = Effect.fnUntraced(function*(chunks, { counted } = { counted: true }) {
-    if (stdinEnded || stdinOver.isOpen()) return yield* over
+    if (stdinEnded || stdinOver) return yield* over
     blockedWrites++
     const sent = yield* Effect.flatMap(
       gate,
@@ -432,7 +453,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       Effect.catchCause((cause) =>
         Cause.hasDies(cause) ? Effect.die(Cause.squash(cause)) : Effect.as(Deferred.await(closed), false)
       ),
-      Effect.raceFirst(Effect.as(stdinOver.await, false)),
+      unlessOver,
       Effect.ensuring(Effect.sync(() => {
         blockedWrites--
       }))
@@ -456,7 +477,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   })
 
   const endStdin: Effect.Effect<void, ChannelError.ChannelError> = Effect.gen(function*() {
-    if (stdinEnded || stdinOver.isOpen()) return
+    if (stdinEnded || stdinOver) return
     if (options.tty) return yield* Effect.asVoid(write([endOfTransmission]))
     if (yield* gate) yield* hangUp
   })
