@@ -12,6 +12,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as FaultPlans from "./FaultPlans.ts"
 import * as RequestLog from "./RequestLog.ts"
 import type { UserInfo } from "./server/Authorization.ts"
 import { Cut } from "./server/Cut.ts"
@@ -23,77 +24,37 @@ import * as Json from "./store/Json.ts"
 /** What goes wrong: wraps the handler that would have answered. */
 export type Fault = Middleware
 
-/** On which of the matching requests a fault is. */
-export interface Schedule {
-  /** How many matching requests pass unharmed first; 0 by default. */
-  readonly skip?: number | undefined
-  /** How many are hit then; 1 by default, `Infinity` for all. */
-  readonly times?: number | undefined
-}
-
-/** A fault in place. */
-export interface Injected {
-  /** How many requests it has hit. */
-  readonly hits: Effect.Effect<number>
-  readonly remove: Effect.Effect<void>
-}
+export type {
+  /** A fault in place. */
+  Injected,
+  /** On which of the matching requests a fault is. */
+  Schedule
+} from "./FaultPlans.ts"
 
 /** The faults of a cluster. */
 export interface Faults {
   /** Puts a fault on requests. Of several that match, the one that was injected first and is not used up is taken. */
-  readonly inject: (match: RequestLog.Match, fault: Fault, schedule?: Schedule) => Effect.Effect<Injected>
+  readonly inject: (
+    match: RequestLog.Match,
+    fault: Fault,
+    schedule?: FaultPlans.Schedule
+  ) => Effect.Effect<FaultPlans.Injected>
   /** Removes all. */
   readonly clear: Effect.Effect<void>
-}
-
-interface Plan {
-  readonly match: RequestLog.Match
-  readonly fault: Fault
-  skip: number
-  times: number
-  hits: number
 }
 
 /** The faults of a cluster, and the middleware that does them. */
 export const make = (
   identify: (request: ServerRequest) => UserInfo | undefined
 ): { readonly faults: Faults; readonly middleware: Middleware } => {
-  const plans = new Set<Plan>()
-
-  const choose = (request: ServerRequest): Fault | undefined => {
-    if (plans.size === 0) return undefined
-    const record = RequestLog.describe(request, identify(request))
-    for (const plan of plans) {
-      if (plan.times <= 0 || !RequestLog.matches(record, plan.match)) continue
-      if (plan.skip > 0) {
-        plan.skip--
-        continue
-      }
-      plan.times--
-      plan.hits++
-      return plan.fault
-    }
-    return undefined
-  }
-
+  const { choose, clear, inject, isEmpty } = FaultPlans.make<RequestLog.Match, Fault, RequestLog.RequestRecord>(
+    RequestLog.matches
+  )
   return {
-    faults: {
-      inject: (match, fault, { skip = 0, times = 1 } = {}) =>
-        Effect.sync(() => {
-          const plan: Plan = { match, fault, skip, times, hits: 0 }
-          plans.add(plan)
-          return {
-            hits: Effect.sync(() => plan.hits),
-            remove: Effect.sync(() => {
-              plans.delete(plan)
-            })
-          }
-        }),
-      clear: Effect.sync(() => plans.clear())
-    },
+    faults: { inject, clear },
     middleware: (next) => (request) =>
       Effect.suspend(() => {
-        const fault = choose(request)
+        const fault = isEmpty() ? undefined : choose(RequestLog.describe(request, identify(request)))
         return (fault === undefined ? next : fault(next))(request)
       })
   }

@@ -18,6 +18,7 @@ import * as AttachProcess from "./AttachProcess.ts"
 import * as Era from "./Era.ts"
 import * as ExecCall from "./ExecCall.ts"
 import * as ExecCodec from "./ExecCodec.ts"
+import type { ExecFault } from "./ExecFault.ts"
 import type { ExecFaults } from "./ExecFaults.ts"
 import * as ExecLine from "./ExecLine.ts"
 import type * as ExecPipes from "./ExecPipes.ts"
@@ -47,6 +48,8 @@ export interface Options {
   readonly find: (pod: StoredObject) => PodRunner | undefined
 }
 
+const noFault: ExecFault = {}
+
 /** The handler, for the pods of a node. */
 export const handler = (options: Options): SubresourceHandler =>
   Effect.fnUntraced(function*(context) {
@@ -62,7 +65,7 @@ export const handler = (options: Options): SubresourceHandler =>
     const container = yield* Effect.fromResult(ExecCall.chooseContainer(pod, call.container))
     yield* Effect.fromResult(ExecCall.checkHost(pod))
     const identity = { namespace: info.namespace ?? "", pod: reference.name, container, command: call.command }
-    const fault = options.faults.choose(identity)
+    const fault = options.faults.choose(identity) ?? noFault
     const answer = Effect.suspend(() => upgrade(options, context, { call, pod, identity, fault }))
     const transport = SpdyHandshake.isUpgradeRequest(request.headers) ? "spdy" : "websocket"
     return yield* fault.answer?.(answer, transport) ?? answer
@@ -80,7 +83,7 @@ interface Exec {
   readonly call: ExecCall.ExecCall
   readonly pod: StoredObject
   readonly identity: Parameters<ExecFaults["choose"]>[0]
-  readonly fault: ReturnType<ExecFaults["choose"]>
+  readonly fault: ExecFault
 }
 
 const upgradeRequired = Failure.badRequest("Upgrade request required")

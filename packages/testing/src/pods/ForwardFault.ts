@@ -5,8 +5,7 @@
  * yield* cluster.pods.injectForward({ port: 8080 }, ForwardFault.refuse("no such thing"))
  * ```
  */
-import * as Effect from "effect/Effect"
-import type { Injected, Schedule } from "../Faults.ts"
+import * as FaultPlans from "../FaultPlans.ts"
 
 /** A fault. */
 export type ForwardFault =
@@ -64,49 +63,7 @@ export const matches = (connection: ForwardIdentity, match: ForwardMatch): boole
   (["namespace", "pod", "port"] as const).every((key) => match[key] === undefined || match[key] === connection[key])
 
 /** The faults of a cluster's forwarded connections. */
-export interface ForwardFaults {
-  readonly inject: (match: ForwardMatch, fault: ForwardFault, schedule?: Schedule) => Effect.Effect<Injected>
-  readonly clear: Effect.Effect<void>
-  /** The fault of the next connection of this kind, which counts as one. */
-  readonly choose: (connection: ForwardIdentity) => ForwardFault | undefined
-}
-
-interface Plan {
-  readonly match: ForwardMatch
-  readonly fault: ForwardFault
-  skip: number
-  times: number
-  hits: number
-}
+export type ForwardFaults = FaultPlans.FaultPlans<ForwardMatch, ForwardFault, ForwardIdentity>
 
 /** No faults yet. */
-export const make = (): ForwardFaults => {
-  const plans = new Set<Plan>()
-  return {
-    inject: (match, fault, { skip = 0, times = 1 } = {}) =>
-      Effect.sync(() => {
-        const plan: Plan = { match, fault, skip, times, hits: 0 }
-        plans.add(plan)
-        return {
-          hits: Effect.sync(() => plan.hits),
-          remove: Effect.sync(() => {
-            plans.delete(plan)
-          })
-        }
-      }),
-    clear: Effect.sync(() => plans.clear()),
-    choose: (connection) => {
-      for (const plan of plans) {
-        if (plan.times <= 0 || !matches(connection, plan.match)) continue
-        if (plan.skip > 0) {
-          plan.skip--
-          continue
-        }
-        plan.times--
-        plan.hits++
-        return plan.fault
-      }
-      return undefined
-    }
-  }
-}
+export const make = (): ForwardFaults => FaultPlans.make(matches)

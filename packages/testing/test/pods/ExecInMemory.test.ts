@@ -239,7 +239,7 @@ describe("an exec over SPDY in memory", () => {
       const answer = yield* transport.upgrade(request)
       assert(answer._tag === "Upgraded")
       const checked = SpdyHandshake.checkResponse(answer.headers, [RemoteCommand.v5, RemoteCommand.v4])
-      assert.deepStrictEqual(checked, { _tag: "Accepted", protocol: RemoteCommand.v4 })
+      assert.deepStrictEqual(checked, { _tag: "Accepted", subprotocol: RemoteCommand.v4 })
       const connection = yield* SpdyConnection.make(answer.connection, RemoteCommand.v4, {
         stdin: false,
         stdout: true,
