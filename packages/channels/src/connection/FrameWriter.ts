@@ -55,6 +55,37 @@ export const make: Effect.Effect<FrameWriter, never, Scope.Scope> = Effect.map(S
   }
 })
 
+/**
+ * Answers what the peer has asked, in the background of the scope and one at a time: the next is made when the last one is
+ * out, so a peer that takes none has made none but one.
+ */
+export const answering = (
+  scope: Scope.Scope,
+  next: () => Uint8Array | undefined,
+  send: (answer: Uint8Array) => Effect.Effect<void, TransportError>
+): Effect.Effect<void> => {
+  let isAnswering = false
+  return Effect.suspend(() => {
+    if (isAnswering) return Effect.void
+    let answer = next()
+    if (answer === undefined) return Effect.void
+    isAnswering = true
+    return Effect.whileLoop({
+      while: () => answer !== undefined,
+      body: () => answer === undefined ? Effect.void : Effect.ignore(send(answer)),
+      step: () => {
+        answer = next()
+      }
+    }).pipe(
+      Effect.ensuring(Effect.sync(() => {
+        isAnswering = false
+      })),
+      Effect.forkIn(scope),
+      Effect.asVoid
+    )
+  })
+}
+
 /** The chunks as payloads of at most 32 KiB: long ones cut, short ones that fit into one payload joined. */
 export const toPayloads = (chunks: Arr.NonEmptyReadonlyArray<Uint8Array>): ReadonlyArray<Uint8Array> => {
   let size = 0

@@ -105,28 +105,8 @@ export const make = Effect.fnUntraced(function*(
     }))
   }
 
-  // Answers are made one at a time in the background; those that a peer does not take are limited by the streams.
-  let answering = false
-  const answer: Effect.Effect<void> = Effect.suspend(() => {
-    if (answering) return Effect.void
-    const replies = streams.replies()
-    if (replies === undefined) return Effect.void
-    answering = true
-    let next: Uint8Array | undefined = replies
-    return Effect.whileLoop({
-      while: () => next !== undefined,
-      body: () => Effect.ignore(sendFrame(() => next)),
-      step: () => {
-        next = streams.replies()
-      }
-    }).pipe(
-      Effect.ensuring(Effect.sync(() => {
-        answering = false
-      })),
-      Effect.forkIn(scope),
-      Effect.asVoid
-    )
-  })
+  // Those that a peer does not take are limited by the streams.
+  const answer = FrameWriter.answering(scope, streams.replies, (replies) => sendFrame(() => replies))
 
   let closed = false
   const close: Effect.Effect<void> = Effect.suspend(() => {

@@ -1,7 +1,6 @@
 /**
  * Upgrading to SPDY, and opening a remote command over it: one request through the client's transport, by POST.
  */
-import type { ByteDuplex } from "@effect-k8s/core/ByteDuplex"
 import type { KubeClient, KubeRequest } from "@effect-k8s/core/KubeClient"
 import * as KubeError from "@effect-k8s/core/KubeError"
 import type { Refused } from "@effect-k8s/core/Transport"
@@ -11,40 +10,25 @@ import type * as Scope from "effect/Scope"
 import * as Handshake from "../protocol/SpdyHandshake.ts"
 import type { Streams } from "./Connection.ts"
 import type { Offer } from "./Negotiation.ts"
+import { type Opened, shakeHands, type Shaken } from "./shakeHands.ts"
 import * as SpdyConnection from "./SpdyConnection.ts"
-import { type Opened, upgradeWithin } from "./upgradeWithin.ts"
 
-/** An answer to this upgrade: the connection is ours. */
-export interface Shaken {
-  readonly _tag: "Shaken"
-  readonly duplex: ByteDuplex
-  readonly subprotocol: string
-}
-
-/**
- * Upgrades, or returns the server's refusal. Fails with `Transport` when there was no answer within the deadline or the
- * connection broke, and with `UpgradeRefused` when the answer is none to this upgrade.
- */
-export const handshake = Effect.fnUntraced(function*(
+/** Upgrades, or returns the server's refusal. Fails as `shakeHands` does. */
+export const handshake = (
   client: KubeClient["Service"],
   request: KubeRequest,
   protocols: readonly [string, ...ReadonlyArray<string>],
   deadline: Duration.Duration
-): Effect.fn.Return<Shaken | Refused, KubeError.KubeError, Scope.Scope> {
-  const answer = yield* upgradeWithin(client, {
-    ...request,
-    method: "POST",
-    headers: { ...request.headers, ...Handshake.requestHeaders(protocols) }
+): Effect.Effect<Shaken | Refused, KubeError.KubeError, Scope.Scope> =>
+  shakeHands(client, {
+    request: {
+      ...request,
+      method: "POST",
+      headers: { ...request.headers, ...Handshake.requestHeaders(protocols) }
+    },
+    offer: `spdy ${protocols.join(", ")}`,
+    check: (headers) => Handshake.checkResponse(headers, protocols)
   }, deadline)
-  if (answer._tag === "Refused") return answer
-  const checked = Handshake.checkResponse(answer.headers, protocols)
-  if (checked._tag === "Accepted") return { _tag: "Shaken", duplex: answer.connection, subprotocol: checked.protocol }
-  const protocol = `spdy ${protocols.join(", ")}`
-  return yield* new KubeError.KubeError({
-    reason: new KubeError.UpgradeRefused({ attempts: [{ protocol, code: 101, body: checked.error.message }] }),
-    request: { ...request.info, server: client.cluster.server }
-  })
-})
 
 /**
  * Opens a connection, or returns the server's refusal: nothing was started then.

@@ -68,30 +68,15 @@ export const make = Effect.fnUntraced(function*(
   const decoder = Frame.makeDecoder({ role: "client" })
   const reader = RemoteCommand.makeClientReader()
 
-  // Answered in the background and one at a time: a peer that floods us with pings gets the last one answered.
-  let pong: Uint8Array | undefined
-  let answering = false
-  const answerPing = (payload: Uint8Array): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      pong = payload
-      if (answering) return Effect.void
-      answering = true
-      return Effect.whileLoop({
-        while: () => pong !== undefined,
-        body: () => {
-          const frame = { opcode: Opcode.Pong, payload: pong ?? nothing }
-          pong = undefined
-          return Effect.ignore(sendFrame(frame))
-        },
-        step: () => {}
-      }).pipe(
-        Effect.ensuring(Effect.sync(() => {
-          answering = false
-        })),
-        Effect.forkIn(scope),
-        Effect.asVoid
-      )
-    })
+  // A peer that floods us with pings gets the last one answered.
+  let ping: Uint8Array | undefined
+  const nextPong = (): Uint8Array | undefined => {
+    if (ping === undefined) return undefined
+    const payload = ping
+    ping = undefined
+    return Frame.encode({ opcode: Opcode.Pong, payload }, nextMask())
+  }
+  const answer = FrameWriter.answering(scope, nextPong, (pong) => exclusively(duplex.write([pong])))
 
   // In the caller's fiber, because it is the last thing said: the connection's scope may be closing already.
   let closed = false
@@ -101,7 +86,6 @@ export const make = Effect.fnUntraced(function*(
     return lastly(Effect.suspend(() => duplex.write([Frame.encodeClose(1000, "", nextMask())])))
   })
 
-  let ping: Uint8Array | undefined
   const toInbound = (event: Frame.Event): Inbound | undefined => {
     switch (event._tag) {
       case "Data": {
@@ -132,8 +116,6 @@ export const make = Effect.fnUntraced(function*(
         if (item !== undefined) inbound.push(item)
       }
     }
-    const answer = ping === undefined ? Effect.void : answerPing(ping)
-    ping = undefined
     // Nothing of note in these bytes: the beginning of a frame, a ping.
     return Effect.andThen(answer, Arr.isArrayNonEmpty(inbound) ? Effect.succeed(inbound) : receive)
   })

@@ -1,9 +1,8 @@
 /**
  * Opening a WebSocket, and a remote command over it: one handshake through the client's transport.
  */
-import type { ByteDuplex } from "@effect-k8s/core/ByteDuplex"
 import type { KubeClient, KubeRequest } from "@effect-k8s/core/KubeClient"
-import * as KubeError from "@effect-k8s/core/KubeError"
+import type * as KubeError from "@effect-k8s/core/KubeError"
 import type { Refused } from "@effect-k8s/core/Transport"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -11,7 +10,7 @@ import * as Base64 from "effect/encoding/Base64"
 import type * as Scope from "effect/Scope"
 import * as Handshake from "../protocol/WebSocketHandshake.ts"
 import type { Offer } from "./Negotiation.ts"
-import { type Opened, upgradeWithin } from "./upgradeWithin.ts"
+import { type Opened, shakeHands, type Shaken } from "./shakeHands.ts"
 import * as WebSocketConnection from "./WebSocketConnection.ts"
 
 const acceptValue = (key: string): Effect.Effect<string> =>
@@ -20,17 +19,7 @@ const acceptValue = (key: string): Effect.Effect<string> =>
     (digest) => Base64.encode(new Uint8Array(digest))
   )
 
-/** An answer to this handshake: the connection is ours. */
-export interface Shaken {
-  readonly _tag: "Shaken"
-  readonly duplex: ByteDuplex
-  readonly subprotocol: string
-}
-
-/**
- * Shakes hands, or returns the server's refusal. Fails with `Transport` when there was no answer within the deadline or
- * the connection broke, and with `UpgradeRefused` when the answer is none to this handshake.
- */
+/** Shakes hands, or returns the server's refusal. Fails as `shakeHands` does. */
 export const handshake = Effect.fnUntraced(function*(
   client: KubeClient["Service"],
   request: KubeRequest,
@@ -39,20 +28,11 @@ export const handshake = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Shaken | Refused, KubeError.KubeError, Scope.Scope> {
   const key = Base64.encode(crypto.getRandomValues(new Uint8Array(16)))
   const accept = yield* acceptValue(key)
-  const answer = yield* upgradeWithin(client, {
-    ...request,
-    headers: { ...request.headers, ...Handshake.requestHeaders(key, subprotocols) }
+  return yield* shakeHands(client, {
+    request: { ...request, headers: { ...request.headers, ...Handshake.requestHeaders(key, subprotocols) } },
+    offer: `websocket ${subprotocols.join(", ")}`,
+    check: (headers) => Handshake.checkResponse({ status: 101, headers }, { accept, subprotocols })
   }, deadline)
-  if (answer._tag === "Refused") return answer
-  const checked = Handshake.checkResponse({ status: 101, headers: answer.headers }, { accept, subprotocols })
-  if (checked._tag === "Accepted") {
-    return { _tag: "Shaken", duplex: answer.connection, subprotocol: checked.subprotocol ?? subprotocols[0] }
-  }
-  const protocol = `websocket ${subprotocols.join(", ")}`
-  return yield* new KubeError.KubeError({
-    reason: new KubeError.UpgradeRefused({ attempts: [{ protocol, code: 101, body: checked.error.message }] }),
-    request: { ...request.info, server: client.cluster.server }
-  })
 })
 
 /**

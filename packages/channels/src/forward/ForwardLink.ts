@@ -157,26 +157,7 @@ export const make = Effect.fnUntraced(function*(
   const sendLater = (make: () => Uint8Array | undefined): Effect.Effect<void> =>
     Effect.asVoid(Effect.forkIn(Effect.ignore(send(make)), scope, { startImmediately: true }))
 
-  let answering = false
-  const answer: Effect.Effect<void> = Effect.suspend(() => {
-    if (answering) return Effect.void
-    let next = protocol.replies()
-    if (next === undefined) return Effect.void
-    answering = true
-    return Effect.whileLoop({
-      while: () => next !== undefined,
-      body: () => Effect.ignore(send(() => next)),
-      step: () => {
-        next = protocol.replies()
-      }
-    }).pipe(
-      Effect.ensuring(Effect.sync(() => {
-        answering = false
-      })),
-      Effect.forkIn(scope),
-      Effect.asVoid
-    )
-  })
+  const answer = FrameWriter.answering(scope, protocol.replies, (replies) => send(() => replies))
 
   let scratch: Uint8Array | undefined
   const scratchBytes = payloadsPerWrite * (maxChunkBytes + protocol.overhead)

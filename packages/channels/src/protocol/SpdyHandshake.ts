@@ -30,7 +30,7 @@ export const responseHeaders = (protocol: string): Readonly<Record<string, strin
 /** The answer to a handshake is one to this handshake, and this was chosen. */
 export interface Accepted {
   readonly _tag: "Accepted"
-  readonly protocol: string
+  readonly subprotocol: string
 }
 
 /** It is not. */
@@ -54,13 +54,13 @@ export const checkResponse = (
   if (!hasWord(headers["upgrade"], upgradeName.toLowerCase())) {
     return rejected(`The server upgraded to ${headers["upgrade"] ?? "nothing"} instead of ${upgradeName}`)
   }
-  const protocol = headers[versionHeader]?.trim() ?? ""
-  return offered.includes(protocol)
-    ? { _tag: "Accepted", protocol }
+  const subprotocol = headers[versionHeader]?.trim() ?? ""
+  return offered.includes(subprotocol)
+    ? { _tag: "Accepted", subprotocol }
     : rejected(
-      protocol === ""
+      subprotocol === ""
         ? "The server chose none of the protocols offered"
-        : `The server chose the protocol ${protocol}, which was not offered`
+        : `The server chose the protocol ${subprotocol}, which was not offered`
     )
 }
 

@@ -16,7 +16,7 @@ describe("an upgrade to SPDY", () => {
 
   it("is taken when the answer has all headers, in any case, and a protocol that was offered", () => {
     for (const headers of [right, { ...right, connection: "keep-alive, upgrade", upgrade: "spdy/3.1" }]) {
-      assert.deepStrictEqual(SpdyHandshake.checkResponse(headers, [v5, v4]), { _tag: "Accepted", protocol: v4 })
+      assert.deepStrictEqual(SpdyHandshake.checkResponse(headers, [v5, v4]), { _tag: "Accepted", subprotocol: v4 })
     }
     const answer = Object.entries(SpdyHandshake.responseHeaders(v4)).map(([name, value]) => [name.toLowerCase(), value])
     assert.strictEqual(SpdyHandshake.checkResponse(Object.fromEntries(answer), [v4])._tag, "Accepted")
