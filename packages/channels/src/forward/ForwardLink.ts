@@ -5,7 +5,6 @@
  * One fiber reads, one watches over liveness; both end with the scope. What the bytes mean is decided by a
  * `ForwardProtocol`. Peers know no windows of SPDY: a full buffer pauses the reading of all that share the connection.
  */
-import type { TransportError } from "@effect-k8s/core/TransportError"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -19,11 +18,11 @@ import * as Semaphore from "effect/Semaphore"
 import * as ChannelError from "../ChannelError.ts"
 import type { Carrier } from "../connection/connectForward.ts"
 import * as FrameWriter from "../connection/FrameWriter.ts"
-import * as ForwardFailure from "../protocol/ForwardFailure.ts"
 import type { Event } from "../protocol/ForwardProtocol.ts"
-import { maxChunkBytes } from "../protocol/RemoteCommand.ts"
 import * as Liveness from "../session/Liveness.ts"
-import * as OutputBuffer from "../session/OutputBuffer.ts"
+import type * as OutputBuffer from "../session/OutputBuffer.ts"
+import * as LinkEntry from "./LinkEntry.ts"
+import * as LinkWriter from "./LinkWriter.ts"
 
 /** What a link is made from. */
 export interface Options {
@@ -87,27 +86,8 @@ const wordsWithin = Duration.seconds(1)
 const congestedAfterMillis = 250
 // So does a connection that the server has not taken: it reads what comes before it first.
 const acceptedWithinMillis = 1_000
-// Payloads of one write: as much as keeps the socket busy while the next one is made.
-const payloadsPerWrite = 8
 // A chunk is kept as long as any part of it is. A small part of a large one is better copied.
 const copyBelow = 4
-
-interface Entry {
-  readonly pair: number
-  readonly port: number
-  readonly output: OutputBuffer.OutputBuffer
-  readonly accepted: Deferred.Deferred<void, ChannelError.ChannelError>
-  readonly over: Latch.Latch
-  readonly window: Latch.Latch
-  readonly openedAt: number
-  isAccepted: boolean
-  failure: ChannelError.ChannelError | undefined
-  received: number
-  hasSent: boolean
-  isOver: boolean
-  /** Given up; what comes is dropped until the server has ended it. */
-  isReleased: boolean
-}
 
 /** Starts to read. */
 export const make = Effect.fnUntraced(function*(
@@ -118,88 +98,30 @@ export const make = Effect.fnUntraced(function*(
   const scope = yield* Effect.scope
   const clock = yield* Effect.clockWith(Effect.succeed)
   const now = (): number => clock.currentTimeMillisUnsafe()
-  const { exclusively, lastly } = yield* FrameWriter.make
 
-  const entries = new Map<number, Entry>()
+  const entries = new Map<number, LinkEntry.LinkEntry>()
   let live = Liveness.initial(now())
   let isClosed = false
   let isRetired = false
-  let writingSince: number | undefined
   let blockedWrites = 0
   const closed = Latch.makeUnsafe(false)
 
   const advance = (event: Liveness.Event): void => {
     live = Liveness.step(live, now(), event)
   }
-  const fail = (port: number, reason: ChannelError.ChannelErrorReason): ChannelError.ChannelError =>
-    new ChannelError.ChannelError({ reason, channel: options.info(port) })
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Writing
-  // -------------------------------------------------------------------------------------------------------------------
-
-  const timed = (write: Effect.Effect<void, TransportError>): Effect.Effect<void, TransportError> =>
-    Effect.suspend(() => {
-      writingSince = now()
-      return Effect.ensuring(
-        write,
-        Effect.sync(() => {
-          writingSince = undefined
-        })
-      )
-    })
-  const send = (make: () => Uint8Array | undefined): Effect.Effect<void, TransportError> =>
-    exclusively(Effect.suspend(() => {
-      const bytes = make()
-      return bytes === undefined || bytes.length === 0 ? Effect.void : timed(duplex.write([bytes]))
-    }))
-  /** Sends in its turn, and is not waited for. */
-  const sendLater = (make: () => Uint8Array | undefined): Effect.Effect<void> =>
-    Effect.asVoid(Effect.forkIn(Effect.ignore(send(make)), scope, { startImmediately: true }))
-
+  const writer = yield* LinkWriter.make(duplex, protocol, now)
+  const { send, sendLater } = writer
   const answer = FrameWriter.answering(scope, protocol.replies, (replies) => send(() => replies))
 
-  let scratch: Uint8Array | undefined
-  const scratchBytes = payloadsPerWrite * (maxChunkBytes + protocol.overhead)
-
-  const write = (entry: Entry, lock: Semaphore.Semaphore): Forwarded["write"] => (chunks) => {
-    const payloads = FrameWriter.toPayloads(chunks)
-    let next = 0
-    // Where a window has cut a payload.
-    let offset = 0
-    const hasMore = (): boolean => next < payloads.length && !entry.isOver
-    // One turn each, so that connections that send at the same time share the link.
-    const some = Effect.suspend((): Effect.Effect<void, TransportError> => {
-      const target = scratch ??= new Uint8Array(scratchBytes)
-      let end = 0
-      for (let n = 0; n < payloadsPerWrite && hasMore(); n++) {
-        const sendable = protocol.sendable(entry.pair)
-        if (sendable <= 0) break
-        const payload = payloads[next]!.subarray(offset, offset + sendable)
-        end = protocol.encodeInto(target, end, entry.pair, payload)
-        offset += payload.length
-        if (offset < payloads[next]!.length) continue
-        next++
-        offset = 0
-      }
-      return end === 0 ? Effect.void : timed(duplex.write([target.subarray(0, end)]))
-    })
-    const all = lock.withPermit(Effect.whileLoop({
-      while: hasMore,
-      body: () =>
-        Effect.suspend(() => {
-          if (protocol.sendable(entry.pair) > 0) return exclusively(some)
-          entry.window.closeUnsafe()
-          return entry.window.await
-        }),
-      step: () => advance({ _tag: "SentStdin" })
-    }))
-    return Effect.suspend(() => {
-      const ended = Effect.as(over(entry), false)
+  /** Sends what a connection has to say, one turn at a time. `false` when it has ended. */
+  const write = (entry: LinkEntry.LinkEntry, lock: Semaphore.Semaphore): Forwarded["write"] => (chunks) =>
+    Effect.suspend(() => {
+      const ended = Effect.as(LinkEntry.over(entry), false)
       if (entry.isOver || isClosed) return ended
       blockedWrites++
       entry.hasSent = true
-      return all.pipe(
+      return lock.withPermit(writer.write(entry, chunks, () => advance({ _tag: "SentStdin" }))).pipe(
         Effect.as(true),
         // The reading side knows better why the connection failed.
         Effect.catch(() => ended),
@@ -209,67 +131,33 @@ export const make = Effect.fnUntraced(function*(
         }))
       )
     })
-  }
 
   // -------------------------------------------------------------------------------------------------------------------
   // Connections
   // -------------------------------------------------------------------------------------------------------------------
 
-  const over = (entry: Entry): Effect.Effect<void, ChannelError.ChannelError> =>
-    Effect.andThen(
-      entry.over.await,
-      Effect.suspend(() => entry.failure === undefined ? Effect.void : Effect.fail(entry.failure))
-    )
-
-  const accept = (entry: Entry): void => {
-    entry.isAccepted = true
-    Deferred.doneUnsafe(entry.accepted, Effect.void)
-  }
-
-  const finish = (entry: Entry, error: ChannelError.ChannelError | undefined): void => {
-    if (entry.isOver) return
-    entry.isOver = true
-    entry.failure = error
-    entry.output.end(error === undefined ? Cause.done() : Effect.fail(error))
-    Deferred.doneUnsafe(entry.accepted, error === undefined ? Effect.void : Effect.fail(error))
-    entry.window.openUnsafe()
-    entry.over.openUnsafe()
-  }
-
-  const reasonOf = (entry: Entry, text: string, accepted: boolean): ChannelError.ChannelErrorReason => {
-    const { port, received: bytesReceived } = entry
-    switch (ForwardFailure.classify(text)) {
-      case "refused":
-        return bytesReceived > 0
-          ? new ChannelError.PortReset({ port, bytesReceived, description: text })
-          : new ChannelError.PortRefused({ port, description: text })
-      case "gone":
-        return new ChannelError.PodGone({ port, description: text })
-      case "broken":
-        return text === "" && !accepted
-          ? new ChannelError.PortRefused({ port, description: text })
-          : new ChannelError.PortReset({ port, bytesReceived, description: text })
-    }
-  }
+  const finish = (entry: LinkEntry.LinkEntry, reason: ChannelError.ChannelErrorReason): void =>
+    LinkEntry.finish(entry, new ChannelError.ChannelError({ reason, channel: options.info(entry.port) }))
 
   /** The link is over, and with it whatever it carries. */
-  const conclude = (reason: (entry: Entry) => ChannelError.ChannelErrorReason): void => {
+  const conclude = (reason: (entry: LinkEntry.LinkEntry) => ChannelError.ChannelErrorReason): void => {
     if (isClosed) return
     isClosed = true
     advance({ _tag: "Silenced" })
-    for (const entry of entries.values()) finish(entry, fail(entry.port, reason(entry)))
+    for (const entry of entries.values()) finish(entry, reason(entry))
     closed.openUnsafe()
   }
-  const lost = (details: { readonly closeCode?: number | undefined; readonly cause?: unknown }) => (entry: Entry) =>
-    new ChannelError.ConnectionLost({ bytesReceived: entry.received, of: "forwarded port", ...details })
+  const lost =
+    (details: { readonly closeCode?: number | undefined; readonly cause?: unknown }) => (entry: LinkEntry.LinkEntry) =>
+      new ChannelError.ConnectionLost({ bytesReceived: entry.received, of: "forwarded port", ...details })
 
-  const forget = (entry: Entry): Effect.Effect<void> =>
+  const forget = (entry: LinkEntry.LinkEntry): Effect.Effect<void> =>
     Effect.suspend(() => {
       entries.delete(entry.pair)
       return isClosed ? Effect.void : sendLater(() => protocol.release(entry.pair))
     })
 
-  const release = (entry: Entry) => (how: "reset" | "end"): Effect.Effect<void> =>
+  const release = (entry: LinkEntry.LinkEntry) => (how: "reset" | "end"): Effect.Effect<void> =>
     Effect.suspend(() => {
       if (entry.isReleased) return Effect.void
       entry.isReleased = true
@@ -277,7 +165,7 @@ export const make = Effect.fnUntraced(function*(
       entry.output.discard()
       const isOver = entry.isOver || isClosed
       if (isOver || how === "reset") {
-        finish(entry, fail(entry.port, lost({ cause: "the connection was closed" })(entry)))
+        finish(entry, lost({ cause: "the connection was closed" })(entry))
         return forget(entry)
       }
       const ended = Effect.timeoutOption(entry.over.await, lingerMillis)
@@ -292,21 +180,7 @@ export const make = Effect.fnUntraced(function*(
       if (isClosed || isRetired) return Effect.undefined
       // Numbers are given, and header blocks made, in the order in which they are sent.
       const opened = protocol.open(port)
-      const entry: Entry = {
-        pair: opened.pair,
-        port,
-        output: OutputBuffer.make(options.bufferBytes),
-        accepted: Deferred.makeUnsafe(),
-        over: Latch.makeUnsafe(false),
-        window: Latch.makeUnsafe(true),
-        openedAt: now(),
-        isAccepted: false,
-        failure: undefined,
-        received: 0,
-        hasSent: false,
-        isOver: false,
-        isReleased: false
-      }
+      const entry = LinkEntry.make({ pair: opened.pair, port, bufferBytes: options.bufferBytes, openedAt: now() })
       entries.set(entry.pair, entry)
       const lock = Semaphore.makeUnsafe(1)
       const forwarded: Forwarded = {
@@ -326,7 +200,7 @@ export const make = Effect.fnUntraced(function*(
         // Behind what is being written.
         end: lock.withPermit(Effect.ignore(send(() => entry.isOver ? undefined : protocol.end(entry.pair)))),
         isOver: () => entry.isOver,
-        over: over(entry),
+        over: LinkEntry.over(entry),
         received: () => entry.received,
         release: release(entry)
       }
@@ -337,12 +211,12 @@ export const make = Effect.fnUntraced(function*(
   // Reading
   // -------------------------------------------------------------------------------------------------------------------
 
-  const onData = (entry: Entry, bytes: Uint8Array, chunkBytes: number): void => {
+  const onData = (entry: LinkEntry.LinkEntry, bytes: Uint8Array, chunkBytes: number): void => {
     protocol.consumed(entry.pair, bytes.length)
     if (entry.isReleased) return
     entry.received += bytes.length
     // The first bytes say more than the answer to the streams.
-    accept(entry)
+    LinkEntry.accept(entry)
     entry.output.offer(bytes.length * copyBelow < chunkBytes ? bytes.slice() : bytes)
   }
 
@@ -352,20 +226,20 @@ export const make = Effect.fnUntraced(function*(
       if (entry === undefined) return undefined
       switch (event._tag) {
         case "Accepted":
-          accept(entry)
+          LinkEntry.accept(entry)
           return undefined
         case "Data":
           onData(entry, event.bytes, chunkBytes)
           return undefined
         case "Ended":
-          finish(entry, undefined)
+          LinkEntry.finish(entry, undefined)
           // The other way has ended too, for the server; this lets it forget the stream.
           return sendLater(() => protocol.end(entry.pair))
         case "Failed":
           // With containerd 1.6, what was sent and never read stops one of the server's five workers, and every later
           // stream of that worker with it: new connections go elsewhere.
           if (entry.hasSent) isRetired = true
-          finish(entry, fail(entry.port, reasonOf(entry, event.text, event.accepted)))
+          finish(entry, LinkEntry.failure(entry, event.text, event.accepted))
           return undefined
         case "Ending":
           return Effect.asVoid(Effect.forkIn(
@@ -395,11 +269,11 @@ export const make = Effect.fnUntraced(function*(
     }
   }
 
-  const isWaitedFor = (full: ReadonlyArray<Entry>): boolean =>
+  const isWaitedFor = (full: ReadonlyArray<LinkEntry.LinkEntry>): boolean =>
     blockedWrites > 0 || Array.from(entries.values()).some((entry) => !full.includes(entry) && entry.output.isAwaited())
 
   /** Reads no more until there is room; fails connections that nobody reads when others wait for them. */
-  const pause = Effect.fnUntraced(function*(full: ReadonlyArray<Entry>) {
+  const pause = Effect.fnUntraced(function*(full: ReadonlyArray<LinkEntry.LinkEntry>) {
     advance({ _tag: "Paused" })
     const guard = Effect.gen(function*() {
       while (true) {
@@ -413,7 +287,7 @@ export const make = Effect.fnUntraced(function*(
     advance({ _tag: "Resumed" })
     for (const entry of unread) {
       const bufferedBytes = entry.output.size()
-      finish(entry, fail(entry.port, new ChannelError.UnreadConnection({ port: entry.port, bufferedBytes })))
+      finish(entry, new ChannelError.UnreadConnection({ port: entry.port, bufferedBytes }))
       yield* sendLater(() => protocol.release(entry.pair))
     }
   })
@@ -481,7 +355,7 @@ export const make = Effect.fnUntraced(function*(
       conclude(lost({ cause: "the scope ended" }))
       if (!isLost) {
         yield* Effect.timeoutOption(
-          lastly(Effect.suspend(() => duplex.write([protocol.goodbye()]))),
+          writer.lastly(protocol.goodbye),
           goodbyeWithin
         )
       }
@@ -494,7 +368,7 @@ export const make = Effect.fnUntraced(function*(
     connect,
     size: () => Array.from(entries.values()).filter((entry) => !entry.isReleased).length,
     isCongested: () =>
-      live.paused || (writingSince !== undefined && now() - writingSince > congestedAfterMillis) ||
+      live.paused || writer.writesFor() > congestedAfterMillis ||
       Array.from(entries.values()).some((entry) =>
         !entry.isReleased && !entry.isOver &&
         (entry.output.isFull() || (!entry.isAccepted && now() - entry.openedAt > acceptedWithinMillis))
