@@ -20,6 +20,7 @@ import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import * as RcRef from "effect/RcRef"
 import type * as Redacted from "effect/Redacted"
+import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -71,6 +72,11 @@ export class KubeClient extends Context.Service<KubeClient, {
   readonly cluster: Cluster
   /** The namespace that is meant when none is named. */
   readonly namespace: string
+  /**
+   * What its users have found out about the cluster, such as the protocols that it refuses: values by
+   * `Context.Reference`, each changed by its owner alone. It goes with the client.
+   */
+  readonly memory: Ref.Ref<Context.Context<never>>
   readonly json: (request: KubeRequest) => Effect.Effect<unknown, KubeError.KubeError>
   readonly stream: (request: KubeRequest) => Stream.Stream<Uint8Array, KubeError.KubeError>
   readonly upgrade: (
@@ -261,6 +267,7 @@ export const make = Effect.fnUntraced(function*(
   })
 
   return KubeClient.of({
+    memory: Ref.makeUnsafe(Context.empty()),
     cluster: { name: options.clusterName ?? endpoint.url.host, server, address: Endpoint.address(endpoint) },
     namespace: options.namespace ?? "default",
     json: (request) => Effect.withSpan(json(request), `KubeClient.${request.info.verb}`, span(request)),

@@ -5,6 +5,7 @@
  * It only changes an order. Every offer is still made when the others are refused, so a memory that is out of date costs
  * a request, and no command.
  */
+import * as Context from "effect/Context"
 import type { Transport } from "./Connection.ts"
 import * as Negotiation from "./Negotiation.ts"
 
@@ -33,6 +34,12 @@ export const initial: State = {
   failures: { websocket: 0, spdy: 0 },
   avoided: { websocket: Number.NEGATIVE_INFINITY, spdy: Number.NEGATIVE_INFINITY }
 }
+
+/** Where a client keeps it. */
+export const Known: Context.Reference<State> = Context.Reference(
+  "@effect-k8s/channels/connection/TransportMemory",
+  { defaultValue: () => initial }
+)
 
 /** What happened to a command that was asked for in a namespace. */
 export type Event =

@@ -6,9 +6,11 @@ import * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as KubeError from "@effect-k8s/core/KubeError"
 import * as Status from "@effect-k8s/core/Status"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
 import type { Connection, Streams } from "./Connection.ts"
 import * as Negotiation from "./Negotiation.ts"
@@ -97,13 +99,14 @@ const toReason = (
     : reason
 }
 
-// What is known of the cluster, by client.
-const memories = new WeakMap<KubeClient.KubeClient["Service"], TransportMemory.State>()
-
 const remember = (client: KubeClient.KubeClient["Service"], event: TransportMemory.Event): Effect.Effect<void> =>
-  Effect.map(Clock.currentTimeMillis, (now) => {
-    memories.set(client, TransportMemory.step(memories.get(client) ?? TransportMemory.initial, now, event))
-  })
+  Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    Ref.update(client.memory, (memory) =>
+      Context.add(
+        memory,
+        TransportMemory.Known,
+        TransportMemory.step(Context.get(memory, TransportMemory.Known), now, event)
+      )))
 
 /** Whether the upgrade broke on its way, rather than the way to the server. */
 const isBroken = ({ reason }: KubeError.KubeError): boolean =>
@@ -129,7 +132,7 @@ export const connect = Effect.fnUntraced(function*(
   const refused: Array<Refused> = []
   const namespace = request.info.namespace ?? ""
   const now = yield* Clock.currentTimeMillis
-  const memory = memories.get(client) ?? TransportMemory.initial
+  const memory = Context.get(yield* Ref.get(client.memory), TransportMemory.Known)
   let rest: ReadonlyArray<Negotiation.Offer> = TransportMemory.order(
     memory,
     now,

@@ -7,6 +7,7 @@ import type { KubeClient } from "@effect-k8s/core/KubeClient"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Ref from "effect/Ref"
 import type { Resolved } from "../Target.ts"
 
 const minute = 60_000
@@ -15,10 +16,10 @@ const podMillis = 10 * minute
 
 const keyOf = ({ container, image, namespace, pod }: Resolved): string => image ?? `${namespace}/${pod}/${container}`
 
-/** What is known, by client: until when something has no shell, in milliseconds of the clock. */
-export const Known: Context.Reference<WeakMap<KubeClient["Service"], Map<string, number>>> = Context.Reference(
+/** Until when something has no shell, in milliseconds of the clock. The client keeps it. */
+export const Known: Context.Reference<ReadonlyMap<string, number>> = Context.Reference(
   "@effect-k8s/channels/session/ShellLess",
-  { defaultValue: () => new WeakMap() }
+  { defaultValue: (): ReadonlyMap<string, number> => new Map() }
 )
 
 /** Whether the container's image was found to have no shell, not too long ago. */
@@ -26,7 +27,7 @@ export const isKnown = Effect.fnUntraced(function*(
   client: KubeClient["Service"],
   target: Resolved
 ): Effect.fn.Return<boolean> {
-  const until = (yield* Known).get(client)?.get(keyOf(target))
+  const until = Context.get(yield* Ref.get(client.memory), Known).get(keyOf(target))
   return until !== undefined && (yield* Clock.currentTimeMillis) < until
 })
 
@@ -35,9 +36,10 @@ export const remember = Effect.fnUntraced(function*(
   client: KubeClient["Service"],
   target: Resolved
 ): Effect.fn.Return<void> {
-  const known = yield* Known
   const now = yield* Clock.currentTimeMillis
-  const current = Array.from(known.get(client) ?? []).filter(([, until]) => now < until)
   const until = now + (target.image === undefined ? podMillis : imageMillis)
-  known.set(client, new Map([...current, [keyOf(target), until]]))
+  yield* Ref.update(client.memory, (memory) => {
+    const current = Array.from(Context.get(memory, Known)).filter(([, until]) => now < until)
+    return Context.add(memory, Known, new Map([...current, [keyOf(target), until]]))
+  })
 })

@@ -6,8 +6,10 @@ import { KubeClient } from "@effect-k8s/core/KubeClient"
 import type { KubeError, KubeErrorReason } from "@effect-k8s/core/KubeError"
 import { ConnectionLost, TransportError } from "@effect-k8s/core/TransportError"
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Server from "../support/execServer.ts"
@@ -383,8 +385,8 @@ describe("an image without sh", () => {
       yield* remember(undefined)
       yield* TestClock.adjust("10 minutes")
       yield* remember("c")
-      const known = (yield* ShellLess.Known).get(client)
-      assert.deepStrictEqual(Array.from(known?.keys() ?? []), ["b", "c"])
+      const known = Context.get(yield* Ref.get(client.memory), ShellLess.Known)
+      assert.deepStrictEqual(Array.from(known.keys()), ["b", "c"])
     }))
 
   it.effect("is asked again when supervision is required", () =>
