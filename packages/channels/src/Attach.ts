@@ -167,6 +167,8 @@ const start = Effect.fnUntraced(function*(
     { ...streams, tty },
     {
       policy: { transport: options.transport ?? "auto", protocols: options.protocols },
+      // Who attaches twice has started nothing.
+      fallback: "always",
       handshakeTimeout: Duration.fromInputUnsafe(options.handshakeTimeout ?? "30 seconds"),
       conceal: (body) => body
     }
@@ -182,7 +184,9 @@ const start = Effect.fnUntraced(function*(
     container,
     command: "attach",
     server: client.cluster.server,
-    protocol: `${connection.transport} ${connection.protocol}`
+    get protocol() {
+      return `${connection.transport} ${connection.protocol}`
+    }
   }
   yield* Effect.annotateCurrentSpan({ "k8s.container": container, "k8s.protocol": info.protocol })
   const session = yield* Session.make({

@@ -43,7 +43,10 @@ export interface ExecHandle<out E = never> {
   readonly protocol: string
   /** What carries it. */
   readonly transport: Transport
-  /** What was offered before and refused; nothing was started by it. */
+  /**
+   * What was offered before and refused; nothing was started by it, unless `fallback` allowed to go on after an answer
+   * that may have.
+   */
   readonly attempts: ReadonlyArray<UpgradeAttempt>
   /** Whether the supervisor runs the command, so that its outcome can be trusted. */
   readonly supervised: boolean
@@ -96,6 +99,16 @@ const Proto = {
   }
 }
 
-/** Makes a handle. */
+/** Makes a handle. Getters stay getters: what carries a command can change once, before anything has come of it. */
 export const make = <E>(fields: Omit<ExecHandle<E>, typeof TypeId>): ExecHandle<E> =>
-  Object.assign(Object.create(Proto), fields)
+  Object.defineProperties(Object.create(Proto), Object.getOwnPropertyDescriptors(fields))
+
+/** The handle with other fields; its exit code, whose failures its type tells, among them. */
+export const change = <E>(
+  self: ExecHandle<unknown>,
+  fields: Partial<Omit<ExecHandle<E>, typeof TypeId>> & Pick<ExecHandle<E>, "exitCode">
+): ExecHandle<E> =>
+  Object.defineProperties(Object.create(Proto), {
+    ...Object.getOwnPropertyDescriptors(self),
+    ...Object.getOwnPropertyDescriptors(fields)
+  })

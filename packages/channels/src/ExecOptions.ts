@@ -4,6 +4,7 @@
 import type * as Duration from "effect/Duration"
 import type * as Redacted from "effect/Redacted"
 import type { Transport } from "./connection/Connection.ts"
+import type { Fallback } from "./connection/Negotiation.ts"
 import type { Subprotocol, TerminalSize } from "./protocol/RemoteCommand.ts"
 
 /** Options of a command. */
@@ -49,6 +50,12 @@ export interface ExecOptions {
    * falls back to the other when a server, a proxy or a role refuses it. What was used is on the handle.
    */
   readonly transport?: Transport | "auto" | undefined
+  /**
+   * Whether another protocol is tried after a 502 to 504 or a handshake that broke off, behind which the command may have
+   * been started. `"safe"` unless told: it is not, so that no command is ever started twice. `"always"`, for commands that
+   * may run twice, as kubectl does it.
+   */
+  readonly fallback?: Fallback | undefined
   /** Bytes that are buffered of each output before reading pauses, more than 0; 1 MiB unless told. */
   readonly bufferBytes?: number | undefined
   /**

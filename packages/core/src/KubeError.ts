@@ -223,14 +223,18 @@ export class Credentials extends Data.TaggedError("Credentials")<{ readonly erro
 export interface UpgradeAttempt {
   /** What was offered: `websocket v5.channel.k8s.io`. */
   readonly protocol: string
-  /** The HTTP status of the refusal. */
-  readonly code: number
-  /** The beginning of its body. */
+  /** The HTTP status of the refusal; nothing where the handshake broke off without an answer. */
+  readonly code: number | undefined
+  /** The beginning of its body, or what is wrong with the answer. */
   readonly body: string
 }
 
+/** A try in words: `websocket v5.channel.k8s.io: HTTP 403`. */
+export const describeAttempt = ({ code, protocol }: UpgradeAttempt): string =>
+  `${protocol}: ${code === undefined ? "no answer" : `HTTP ${code}`}`
+
 const tried = (attempts: ReadonlyArray<UpgradeAttempt>): string =>
-  attempts.map(({ body, code, protocol }) => `${protocol}: HTTP ${code}${body === "" ? "" : ` (${body})`}`).join("; ")
+  attempts.map((attempt) => describeAttempt(attempt) + (attempt.body === "" ? "" : ` (${attempt.body})`)).join("; ")
 
 /**
  * The server did not open the channel, and did not say why in a Status.
@@ -244,7 +248,9 @@ export class UpgradeRefused extends Data.TaggedError("UpgradeRefused")<{
   readonly hint?: string | undefined
 }> {
   override get message(): string {
-    const misread = this.attempts.some(({ code }) => code === 101) ? "; the command may have been started" : ""
+    const misread = this.attempts.some(({ code }) => code === 101 || code === undefined)
+      ? "; the command may have been started"
+      : ""
     return `the channel was refused (${tried(this.attempts)}); ${
       this.hint ?? `check that every proxy on the way passes upgrades${misread}`
     }`

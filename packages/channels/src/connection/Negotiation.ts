@@ -3,6 +3,7 @@
  * out. A command is never started twice, so nothing is offered that could start it in a form it cannot use, and nothing
  * more after an answer that may have started it.
  */
+import * as JsonObject from "../protocol/JsonObject.ts"
 import * as RemoteCommand from "../protocol/RemoteCommand.ts"
 import type { Transport } from "./Connection.ts"
 
@@ -33,6 +34,12 @@ export interface Policy {
   readonly transport: Transport | "auto"
   readonly protocols?: Protocols | undefined
 }
+
+/**
+ * What may be tried after an answer that may have started the command, or after none: nothing (`"safe"`), or what is left
+ * (`"always"`), for what may be asked for twice.
+ */
+export type Fallback = "safe" | "always"
 
 /** A refusal: its HTTP status, and what its body is. */
 export interface Refusal {
@@ -92,13 +99,41 @@ export const isTransportRefused = ({ body, code, message }: Refusal): boolean =>
 /** Whether what stands before the server has failed: the command may have been started. */
 export const isGatewayFailure = ({ body, code }: Refusal): boolean => body !== "status" && code >= 502 && code <= 504
 
-/** What is left to try after a refusal. Nothing was started by it. */
-export const remaining = (rest: ReadonlyArray<Offer>, refusal: Refusal): ReadonlyArray<Offer> =>
+const ofAnother = (rest: ReadonlyArray<Offer>, failed: Offer): ReadonlyArray<Offer> =>
+  rest.filter(({ transport }) => transport !== failed.transport)
+
+/** What is left to try after a refusal. Nothing was started by it, unless what stands before the server has failed. */
+export const remaining = (
+  rest: ReadonlyArray<Offer>,
+  refusal: Refusal,
+  fallback: Fallback = "safe"
+): ReadonlyArray<Offer> =>
   isSubprotocolRefused(refusal)
     ? rest
-    : isTransportRefused(refusal)
-    ? rest.filter(({ transport }) => transport !== refusal.offer.transport)
+    : isTransportRefused(refusal) || fallback === "always" && isGatewayFailure(refusal)
+    ? ofAnother(rest, refusal.offer)
     : []
+
+/** What is left to try after a handshake that broke: the command may have been started. */
+export const remainingAfterBreak = (
+  rest: ReadonlyArray<Offer>,
+  broken: Offer,
+  fallback: Fallback
+): ReadonlyArray<Offer> => fallback === "always" ? ofAnother(rest, broken) : []
+
+// What the servers between say when they never got through to the one that would have started it (protocol reference
+// 8.6). Not "unable to upgrade connection": so the API server passes on what the kubelet has refused by itself.
+const neverOpened = /error sending request|server gave HTTP response to HTTPS client|error dialing backend/
+
+/**
+ * Whether a Status, sent first of all on a connection that the server had upgraded, says that no stream to the runtime
+ * was opened: nothing was started, and the other transport takes another way there.
+ */
+export const isNeverOpened = (status: string): boolean => {
+  const parsed = JsonObject.parse(status)
+  return parsed?.["reason"] === "InternalError" && typeof parsed["message"] === "string" &&
+    neverOpened.test(parsed["message"])
+}
 
 /** Whether the refusals leave no protocol in which the end of stdin can be said, and that is all that they say. */
 export const isHalfCloseUnsupported = (intent: Intent, refusals: ReadonlyArray<Refusal>): boolean =>

@@ -5,15 +5,21 @@
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as KubeError from "@effect-k8s/core/KubeError"
 import * as Status from "@effect-k8s/core/Status"
+import type { Refused as Refusing } from "@effect-k8s/core/Transport"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
-import type * as Scope from "effect/Scope"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
+import * as RemoteCommand from "../protocol/RemoteCommand.ts"
 import type { Connection, Streams } from "./Connection.ts"
 import * as Negotiation from "./Negotiation.ts"
+import { reopening } from "./reopening.ts"
+import type { Opened } from "./shakeHands.ts"
 import * as SpdyUpgrade from "./SpdyUpgrade.ts"
 import * as TransportMemory from "./TransportMemory.ts"
 import * as WebSocketUpgrade from "./WebSocketUpgrade.ts"
@@ -63,7 +69,6 @@ const hint = (code: number): string | undefined => {
 /** What a refusal says, in the terms of errors. */
 interface Refused {
   readonly refusal: Negotiation.Refusal
-  readonly attempt: KubeError.UpgradeAttempt
   readonly reason: KubeError.KubeErrorReason
 }
 
@@ -85,14 +90,17 @@ const fromStatuses = (refused: ReadonlyArray<Refused>, pod: string): KubeError.K
 const toReason = (
   intent: Negotiation.Intent,
   refused: ReadonlyArray<Refused>,
+  attempts: ReadonlyArray<KubeError.UpgradeAttempt>,
   pod: string
 ): KubeError.KubeErrorReason => {
-  const attempts = refused.map(({ attempt }) => attempt)
-  if (Negotiation.isHalfCloseUnsupported(intent, refused.map(({ refusal }) => refusal))) {
-    return new KubeError.HalfCloseUnsupported({ attempts })
-  }
   const last = refused.at(-1)
-  if (last !== undefined && !hasStatus(last) && last.reason._tag !== "UnexpectedStatus") return last.reason
+  // A handshake that broke says nothing of what the server speaks.
+  if (attempts.length === refused.length) {
+    if (Negotiation.isHalfCloseUnsupported(intent, refused.map(({ refusal }) => refusal))) {
+      return new KubeError.HalfCloseUnsupported({ attempts })
+    }
+    if (last !== undefined && !hasStatus(last) && last.reason._tag !== "UnexpectedStatus") return last.reason
+  }
   const reason = fromStatuses(refused, pod)
   return reason === undefined || reason._tag === "UnexpectedStatus"
     ? new KubeError.UpgradeRefused({ attempts, hint: hint(last?.refusal.code ?? 0) })
@@ -113,46 +121,63 @@ const isBroken = ({ reason }: KubeError.KubeError): boolean =>
   reason._tag === "UpgradeRefused" ||
   reason._tag === "Transport" && ["ConnectionLost", "NotHttp", "NoAnswer"].includes(reason.error.reason._tag)
 
+/** A handshake that broke, as an attempt. */
+const toAttempts = (
+  { reason }: KubeError.KubeError,
+  offer: Negotiation.Offer
+): ReadonlyArray<KubeError.UpgradeAttempt> =>
+  reason._tag === "UpgradeRefused"
+    ? reason.attempts
+    : [{ protocol: Negotiation.describe(offer), code: undefined, body: excerpt(reason.message) }]
+
+/** What is asked for, and how. */
+export interface Settings {
+  readonly policy: Negotiation.Policy
+  /** See `Negotiation.Fallback`; `"safe"` unless told. */
+  readonly fallback?: Negotiation.Fallback | undefined
+  readonly handshakeTimeout: Duration.Duration
+  /** Takes secrets out of the body of a refusal. */
+  readonly conceal: (body: string) => string
+}
+
 /**
  * Opens a connection. Every refusal is a `KubeError`: by the Status where there is one, else `UpgradeRefused` or
- * `HalfCloseUnsupported`. No command is asked for again after an answer that may have started it.
+ * `HalfCloseUnsupported`. No command is asked for again after an answer that may have started it, unless the settings
+ * allow that.
  */
 export const connect = Effect.fnUntraced(function*(
   client: KubeClient.KubeClient["Service"],
   request: KubeClient.KubeRequest,
   intent: Negotiation.Intent,
   streams: Streams,
-  settings: {
-    readonly policy: Negotiation.Policy
-    readonly handshakeTimeout: Duration.Duration
-    /** Takes secrets out of the body of a refusal. */
-    readonly conceal: (body: string) => string
-  }
+  settings: Settings
 ): Effect.fn.Return<Connected, KubeError.KubeError, Scope.Scope> {
+  const scope = yield* Effect.scope
   const refused: Array<Refused> = []
+  const attempts: Array<KubeError.UpgradeAttempt> = []
   const namespace = request.info.namespace ?? ""
-  const now = yield* Clock.currentTimeMillis
-  const memory = Context.get(yield* Ref.get(client.memory), TransportMemory.Known)
-  let rest: ReadonlyArray<Negotiation.Offer> = TransportMemory.order(
-    memory,
-    now,
-    Negotiation.offers(intent, settings.policy),
-    namespace
-  )
-  for (let offer = rest[0]; offer !== undefined; offer = rest[0]) {
-    const { transport } = offer
-    const opening = transport === "spdy"
-      ? SpdyUpgrade.open(client, request, offer, streams, settings.handshakeTimeout)
-      : WebSocketUpgrade.open(client, request, offer, settings.handshakeTimeout)
-    const answer = yield* Effect.tapError(
-      opening,
-      (error) => isBroken(error) ? remember(client, { _tag: "Failed", transport }) : Effect.void
-    )
-    if (answer._tag === "Opened") {
-      const refusals = refused.map(({ refusal }) => refusal)
-      yield* remember(client, { _tag: "Opened", offer, refusals, namespace })
-      return { connection: answer.connection, attempts: refused.map(({ attempt }) => attempt) }
-    }
+
+  /** In a scope of its own, which ends unless it was opened. */
+  const open = (
+    offer: Negotiation.Offer
+  ): Effect.Effect<{ readonly answer: Opened | Refusing; readonly inner: Scope.Closeable }, KubeError.KubeError> =>
+    Scope.fork(scope).pipe(Effect.flatMap((inner) => {
+      const opening = offer.transport === "spdy"
+        ? SpdyUpgrade.open(client, request, offer, streams, settings.handshakeTimeout)
+        : WebSocketUpgrade.open(client, request, offer, settings.handshakeTimeout)
+      return Scope.provide(opening, inner).pipe(
+        Effect.onExit((exit) =>
+          Exit.isSuccess(exit) && exit.value._tag === "Opened" ? Effect.void : Scope.close(inner, exit)
+        ),
+        Effect.map((answer) => ({ answer, inner }))
+      )
+    }))
+
+  /** Keeps what was refused, and gives what the refusal is in the terms of the negotiation. */
+  const note = Effect.fnUntraced(function*(
+    offer: Negotiation.Offer,
+    answer: Refusing
+  ): Effect.fn.Return<Negotiation.Refusal> {
     const body = settings.conceal(decoder.decode(answer.body))
     const retryAfterMillis = yield* KubeClient.retryAfterMillis(answer.headers)
     const reason = KubeError.reasonFromAnswer({ code: answer.status, body, retryAfterMillis })
@@ -163,13 +188,65 @@ export const connect = Effect.fnUntraced(function*(
       body: answer.body.length === 0 ? "empty" : status === undefined ? "text" : "status",
       message: status?.message
     }
-    const attempt = { protocol: Negotiation.describe(offer), code: answer.status, body: excerpt(body) }
-    refused.push({ refusal, attempt, reason })
+    attempts.push({ protocol: Negotiation.describe(offer), code: answer.status, body: excerpt(body) })
+    refused.push({ refusal, reason })
+    return refusal
+  })
+
+  const now = yield* Clock.currentTimeMillis
+  const memory = Context.get(yield* Ref.get(client.memory), TransportMemory.Known)
+  let rest: ReadonlyArray<Negotiation.Offer> = TransportMemory.order(
+    memory,
+    now,
+    Negotiation.offers(intent, settings.policy),
+    namespace
+  )
+  let broken: KubeError.KubeError | undefined
+  for (let offer = rest[0]; offer !== undefined; offer = rest[0]) {
+    const { transport } = offer
+    rest = rest.slice(1)
+    const result = yield* Effect.result(open(offer))
+    if (Result.isFailure(result)) {
+      broken = result.failure
+      if (!isBroken(broken)) return yield* broken
+      yield* remember(client, { _tag: "Failed", transport })
+      rest = Negotiation.remainingAfterBreak(rest, offer, settings.fallback ?? "safe")
+      attempts.push(...toAttempts(broken, offer))
+      continue
+    }
+    const { answer, inner } = result.success
+    if (answer._tag === "Opened") {
+      // What a gateway says of the moment says nothing of the next minutes.
+      const refusals = refused.map(({ refusal }) => refusal).filter((refusal) => !Negotiation.isGatewayFailure(refusal))
+      yield* remember(client, { _tag: "Opened", offer, refusals, namespace })
+      const { connection } = answer
+      const other = Negotiation.offers(intent, settings.policy).find(({ transport }) => transport === "spdy")
+      if (connection.protocol !== RemoteCommand.v5 || transport === "spdy" || other === undefined) {
+        return { connection, attempts }
+      }
+      const reopen = (status: string): Effect.Effect<Connection | undefined> =>
+        Effect.gen(function*() {
+          const body = excerpt(settings.conceal(status))
+          attempts.push({ protocol: `websocket ${connection.protocol}`, code: 101, body })
+          const { answer } = yield* open(other)
+          if (answer._tag === "Opened") {
+            yield* Scope.close(inner, Exit.void)
+            return answer.connection
+          }
+          yield* note(other, answer)
+          return undefined
+        }).pipe(Effect.orElseSucceed(() => undefined))
+      return { connection: reopening(connection, reopen), attempts }
+    }
+    broken = undefined
+    const refusal = yield* note(offer, answer)
     if (Negotiation.isGatewayFailure(refusal)) yield* remember(client, { _tag: "Failed", transport })
-    rest = Negotiation.remaining(rest.slice(1), refusal)
+    rest = Negotiation.remaining(rest, refusal, settings.fallback)
   }
+  // What came last says most, and that something may have been started.
+  if (broken !== undefined) return yield* broken
   return yield* new KubeError.KubeError({
-    reason: toReason(intent, refused, request.info.name ?? ""),
+    reason: toReason(intent, refused, attempts, request.info.name ?? ""),
     request: { ...request.info, server: client.cluster.server }
   })
 })

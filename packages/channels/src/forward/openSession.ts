@@ -2,7 +2,7 @@
  * A session of forwarded connections: finds the pod, opens what carries them, and finds both anew when they are gone.
  */
 import { KubeClient } from "@effect-k8s/core/KubeClient"
-import type * as KubeError from "@effect-k8s/core/KubeError"
+import * as KubeError from "@effect-k8s/core/KubeError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -161,7 +161,7 @@ export const openSession = Effect.fnUntraced(function*(
   yield* Effect.annotateCurrentSpan({
     "k8s.transport": transport,
     "k8s.protocol": Negotiation.describe(transport),
-    "k8s.refused": attempts.map(({ code, protocol }) => `${protocol}: HTTP ${code}`)
+    "k8s.refused": attempts.map(KubeError.describeAttempt)
   })
 
   const portOf = (port: number | string): Effect.Effect<number, KubeError.KubeError> =>

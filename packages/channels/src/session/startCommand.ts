@@ -70,8 +70,7 @@ export const startCommand = Effect.fnUntraced(function*<R, E, S>(
   const fed = input === undefined
     ? handle
     : yield* Effect.provideContext(feed(handle, input as Stream.Stream<Uint8Array, E, R>), context)
-  return ExecHandle.make<E>({
-    ...fed,
+  return ExecHandle.change<E>(fed, {
     exitCode: command.checked
       ? Effect.filterOrFail(
         fed.exitCode,
@@ -101,8 +100,7 @@ const feed = Effect.fnUntraced(function*<E, R>(
         new ChannelError({ reason: new InputFailed({ cause: Cause.squash(cause) }), channel: handle.info })
       )
   )
-  return ExecHandle.make<E>({
-    ...handle,
+  return ExecHandle.change<E>(handle, {
     stdout: Stream.interruptWhen(handle.stdout, cut),
     stderr: Stream.interruptWhen(handle.stderr, cut),
     all: Stream.interruptWhen(handle.all, cut),

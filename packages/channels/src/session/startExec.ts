@@ -92,6 +92,7 @@ export const startExec = Effect.fnUntraced(function*(
     const intent = { stdin: options.stdin === "pipe", tty, bulk: options.bulk === true, supervised }
     const { attempts, connection } = yield* connect(client, request, intent, { ...plan.streams, tty }, {
       policy: { transport: options.transport ?? "auto", protocols: options.protocols },
+      fallback: options.fallback,
       handshakeTimeout: Duration.fromInputUnsafe(options.handshakeTimeout ?? "30 seconds"),
       conceal: concealment.body
     })
@@ -101,12 +102,14 @@ export const startExec = Effect.fnUntraced(function*(
       container: target.container,
       command: CommandLine.display(argv),
       server: client.cluster.server,
-      protocol: `${connection.transport} ${connection.protocol}`
+      get protocol() {
+        return `${connection.transport} ${connection.protocol}`
+      }
     }
     yield* Effect.annotateCurrentSpan({
       "k8s.transport": connection.transport,
       "k8s.protocol": info.protocol,
-      "k8s.refused": attempts.map(({ code, protocol }) => `${protocol}: HTTP ${code}`),
+      "k8s.refused": attempts.map(KubeError.describeAttempt),
       "k8s.supervised": supervised
     })
     const session = yield* Session.make({

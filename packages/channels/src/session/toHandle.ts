@@ -41,8 +41,12 @@ export const toHandle = (running: Running, options: ExecOptions, begun: number):
   const stderr = options.stderr === "ignore" ? Stream.empty : session.stderr
   return ExecHandle.make<never>({
     info,
-    protocol: connection.protocol,
-    transport: connection.transport,
+    get protocol() {
+      return connection.protocol
+    },
+    get transport() {
+      return connection.transport
+    },
     attempts: running.attempts,
     supervised,
     processGroup: running.processGroup,

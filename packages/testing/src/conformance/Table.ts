@@ -4,6 +4,7 @@
 import type { Row } from "./Row.ts"
 import { rows as attach } from "./rows/attach.ts"
 import { rows as exec } from "./rows/exec.ts"
+import { rows as fallback } from "./rows/fallback.ts"
 import { rows as kill } from "./rows/kill.ts"
 import { rows as liveness } from "./rows/liveness.ts"
 import { rows as messages } from "./rows/messages.ts"
@@ -30,6 +31,7 @@ export const table: ReadonlyArray<Row> = [
   ...tunnel,
   ...outcomes,
   ...starts,
+  ...fallback,
   ...attach,
   ...kill,
   ...pipeline,
