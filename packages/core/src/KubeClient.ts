@@ -9,28 +9,32 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
 import * as Headers from "effect/http/Headers"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Path from "effect/Path"
 import * as RcRef from "effect/RcRef"
 import type * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Credentials from "./Credentials.ts"
 import * as Endpoint from "./Endpoint.ts"
+import { releasingResponse } from "./internal/releasingResponse.ts"
 import * as Retry from "./internal/retry.ts"
 import * as KubeConfig from "./KubeConfig.ts"
 import type { KubeConfigError } from "./KubeConfigError.ts"
 import * as KubeError from "./KubeError.ts"
 import * as Proxy from "./Proxy.ts"
+import * as Status from "./Status.ts"
 import * as Transport from "./Transport.ts"
 import type { TransportError } from "./TransportError.ts"
 
@@ -48,6 +52,13 @@ export interface KubeRequest {
   readonly info: Omit<KubeError.RequestInfo, "server">
 }
 
+/** An answer of any status, its body unread. */
+export interface AnyAnswer {
+  readonly response: HttpClientResponse.HttpClientResponse
+  /** That the API server itself has refused the request, by its Status; nothing for the answer of what is behind it. */
+  readonly refusal: KubeError.KubeError | undefined
+}
+
 /** The cluster a client talks to. */
 export interface Cluster {
   /** Its name in the kubeconfig, or the server's host. */
@@ -62,6 +73,8 @@ export interface Cluster {
  *
  * - `json` sends a request and parses the answer.
  * - `stream` sends a request and gives the body as it comes; the request ends with the stream.
+ * - `execute` sends any request of HTTP, its URL a path below the endpoint's, and gives the answer, whatever it is: for the
+ *   `proxy` subresources, where most answers are not the API server's. The connection is held until the body was read.
  * - `upgrade` opens a channel. An answer other than 101 is a `Refused` value: which refusals are final, the channel
  *   decides.
  *
@@ -79,6 +92,10 @@ export class KubeClient extends Context.Service<KubeClient, {
   readonly memory: Ref.Ref<Context.Context<never>>
   readonly json: (request: KubeRequest) => Effect.Effect<unknown, KubeError.KubeError>
   readonly stream: (request: KubeRequest) => Stream.Stream<Uint8Array, KubeError.KubeError>
+  readonly execute: (
+    request: HttpClientRequest.HttpClientRequest,
+    info: KubeRequest["info"]
+  ) => Effect.Effect<AnyAnswer, KubeError.KubeError>
   readonly upgrade: (
     request: KubeRequest
   ) => Effect.Effect<Transport.Upgraded | Transport.Refused, KubeError.KubeError, Scope.Scope>
@@ -145,21 +162,24 @@ export const make = Effect.fnUntraced(function*(
       return yield* Effect.mapError(RcRef.get(transports), transportFailed(info))
     })
 
-  const toHttp = (request: KubeRequest) => {
-    const plain = HttpClientRequest.make(request.method)(`${server}${request.path}`, {
-      urlParams: request.query,
-      headers: {
-        accept: request.accept ?? "application/json",
-        "user-agent": userAgent,
-        ...request.headers
-      },
-      body: request.body === undefined ? undefined : HttpBody.text(request.body.text, request.body.contentType)
-    })
-    return Effect.mapError(
-      credentials.authorize(plain),
-      (error) => fail(request.info, new KubeError.Credentials({ error }))
+  const authorize = (info: KubeRequest["info"]) => (request: HttpClientRequest.HttpClientRequest) =>
+    Effect.mapError(
+      credentials.authorize(request),
+      (error) => fail(info, new KubeError.Credentials({ error }))
     )
-  }
+
+  const toHttp = (request: KubeRequest) =>
+    authorize(request.info)(
+      HttpClientRequest.make(request.method)(`${server}${request.path}`, {
+        urlParams: request.query,
+        headers: {
+          accept: request.accept ?? "application/json",
+          "user-agent": userAgent,
+          ...request.headers
+        },
+        body: request.body === undefined ? undefined : HttpBody.text(request.body.text, request.body.contentType)
+      })
+    )
 
   /** One answer of status 2xx, after as many tries as the rule allows, and the transport that it came by. */
   const exchange = Effect.fnUntraced(function*(
@@ -219,6 +239,65 @@ export const make = Effect.fnUntraced(function*(
     }
   }
 
+  /** The answer to a request, after as many tries as the rule allows to what the API server itself refuses. */
+  const answerTo = Effect.fnUntraced(function*(
+    request: HttpClientRequest.HttpClientRequest,
+    info: KubeRequest["info"]
+  ): Effect.fn.Return<AnyAnswer, KubeError.KubeError, Scope.Scope> {
+    const isRepeatable = request.body._tag === "Empty" || request.body._tag === "Uint8Array"
+    let renewed = false
+    for (let attempt = 0;; attempt++) {
+      const transport = yield* currentTransport(info)
+      const result = yield* Effect.result(
+        Effect.flatMap(
+          authorize(info)(request),
+          (authorized) =>
+            Effect.mapError(transport.streaming.execute(authorized), (error) => fromHttpError(info, transport, error))
+        )
+      )
+      let delay: number | undefined
+      if (Result.isFailure(result)) {
+        if (isConnectionLost(result.failure)) {
+          delay = Retry.delayMillis(attempt, request.method, { _tag: "ConnectionLost" })
+        }
+        if (delay === undefined || !isRepeatable) return yield* result.failure
+      } else {
+        const { body, response } = yield* Effect.mapError(
+          ownStatus(result.success),
+          (error) => fromHttpError(info, transport, error)
+        )
+        if (body === undefined) return { response, refusal: undefined }
+        const { status: code } = response
+        const retryAfter = yield* retryAfterMillis(response.headers)
+        const isRenewed: boolean = code === 401 && !renewed && isRepeatable && (yield* credentials.invalidate)
+        delay = isRenewed ? 0 : Retry.delayMillis(attempt, request.method, {
+          _tag: "Answered",
+          code,
+          retryAfterMillis: retryAfter
+        })
+        if (delay === undefined || !isRepeatable) {
+          const reason = KubeError.reasonFromAnswer({ code, body, retryAfterMillis: retryAfter })
+          return { response, refusal: fail(info, reason) }
+        }
+        renewed ||= isRenewed
+      }
+      yield* Effect.sleep(delay)
+    }
+  })
+
+  // The scope is nobody's child: an answer that nobody reads to its end is collected with what it holds.
+  const execute: KubeClient["Service"]["execute"] = (request, info) =>
+    Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+      const scope = yield* Scope.make()
+      const absolute = HttpClientRequest.setUrl(request, `${server}${request.url}`).pipe(
+        HttpClientRequest.setHeaders({ "user-agent": request.headers["user-agent"] ?? userAgent })
+      )
+      const { refusal, response } = yield* restore(Scope.provide(answerTo(absolute, info), scope)).pipe(
+        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+      )
+      return { refusal, response: releasingResponse(response, absolute, Scope.close(scope, Exit.void)) }
+    }))
+
   const json = Effect.fnUntraced(function*(request: KubeRequest) {
     const { response, transport } = yield* exchange(request, "http")
     const text = yield* Effect.mapError(response.text, (error) => fromHttpError(request.info, transport, error))
@@ -253,7 +332,7 @@ export const make = Effect.fnUntraced(function*(
     return answer
   })
 
-  const span = (request: KubeRequest) => ({
+  const span = (request: Pick<KubeRequest, "info">) => ({
     kind: "client" as const,
     // It would show lines of this module only, and costs more than the rest of the span.
     captureStackTrace: false,
@@ -272,6 +351,7 @@ export const make = Effect.fnUntraced(function*(
     namespace: options.namespace ?? "default",
     json: (request) => Effect.withSpan(json(request), `KubeClient.${request.info.verb}`, span(request)),
     stream: (request) => Stream.withSpan(stream(request), `KubeClient.${request.info.verb}`, span(request)),
+    execute: (request, info) => Effect.withSpan(execute(request, info), `KubeClient.${info.verb}`, span({ info })),
     upgrade: (request) => Effect.withSpan(upgrade(request), `KubeClient.${request.info.verb}`, span(request))
   })
 })
@@ -300,6 +380,31 @@ const readErrorBody = (response: HttpClientResponse.HttpClientResponse): Effect.
       Effect.map((chunks) => decoder.decode(Bytes.concat(chunks).subarray(0, errorBodyLimit)))
     )
   })
+
+/**
+ * The body of an answer that is a Status of failure, which only API servers give, with a response whose body can be read
+ * again; any other answer as it is. A body without a length, or a long one, is none: what is behind a proxy may be slow.
+ */
+const ownStatus = Effect.fnUntraced(function*(
+  response: HttpClientResponse.HttpClientResponse
+): Effect.fn.Return<{
+  readonly response: HttpClientResponse.HttpClientResponse
+  readonly body: string | undefined
+}, HttpClientError.HttpClientError> {
+  const { headers, request, status } = response
+  const length = Number(headers["content-length"] ?? Number.NaN)
+  const mayBe = status >= 400 && request.method !== "HEAD" && length > 0 && length <= errorBodyLimit &&
+    /^application\/json\b/.test(headers["content-type"] ?? "")
+  if (!mayBe) return { response, body: undefined }
+  const bytes = yield* response.arrayBuffer
+  const text = decoder.decode(bytes)
+  const again = HttpClientResponse.fromWeb(request, new Response(bytes, { status, headers }))
+  const isOwn = Option.exists(
+    Status.fromText(text),
+    ({ apiVersion, kind, status }) => kind === "Status" && apiVersion === "v1" && status === "Failure"
+  )
+  return { response: again, body: isOwn ? text : undefined }
+})
 
 const fromResolved = Effect.fnUntraced(function*(
   resolved: KubeConfig.Resolved
