@@ -21,6 +21,7 @@ import * as LocalNode from "./pods/LocalNode.ts"
 import type { Rule } from "./server/Authorization.ts"
 import * as Certificates from "./server/Certificates.ts"
 import * as HttpFrontend from "./server/HttpFrontend.ts"
+import * as RequestInfo from "./server/RequestInfo.ts"
 
 /** Somebody besides the administrator, with a token of their own and a context of their name in the kubeconfig. */
 export interface User {
@@ -112,7 +113,12 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
   const identity = yield* authority.issueServer(["localhost", "127.0.0.1", "::1"])
   const clientCertificate = yield* authority.issueClient(administrator, [masters])
   const tls = options.tls === false ? undefined : { identity, clientAuthority: authority.cert }
-  const frontend = yield* HttpFrontend.make({ handler: apiServer.handler, tls, host: options.host })
+  const frontend = yield* HttpFrontend.make({
+    handler: apiServer.handler,
+    streams: RequestInfo.isProxied,
+    tls,
+    host: options.host
+  })
 
   const ca = tls === undefined ? undefined : authority.cert
   const byToken = (name: string, token: string): Kubeconfig.ContextOptions => ({

@@ -32,6 +32,7 @@ import * as PodLog from "./PodLog.ts"
 import * as PodRunner from "./PodRunner.ts"
 import * as PodStatus from "./PodStatus.ts"
 import * as ProcessTable from "./ProcessTable.ts"
+import * as ProxyHandler from "./ProxyHandler.ts"
 import * as Pty from "./Pty.ts"
 import * as Runtime from "./Runtime.ts"
 import * as Shutdown from "./Shutdown.ts"
@@ -171,12 +172,16 @@ export const make = Effect.fnUntraced(
           faults: forwardFaults,
           isThere: (pod) => find(pod) !== undefined
         })
+        const proxy = ProxyHandler.handler({ isThere: (pod) => find(pod) !== undefined })
         return {
           subresources: new Map([
             ["pods/log", PodLog.handler(find)],
             ["pods/exec", ExecHandler.handler({ ...common, kind: "exec" })],
             ["pods/attach", ExecHandler.handler({ ...common, kind: "attach" })],
-            ["pods/portforward", portForward]
+            ["pods/portforward", portForward],
+            ["pods/proxy", proxy],
+            ["services/proxy", proxy],
+            ["nodes/proxy", proxy]
           ])
         }
       }

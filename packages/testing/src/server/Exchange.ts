@@ -14,8 +14,10 @@ export interface ServerRequest {
   readonly method: string
   readonly url: URL
   readonly headers: ReadonlyMap<string, ReadonlyArray<string>>
-  /** The whole body; at most a few MiB, larger ones are refused before. */
+  /** The whole body; at most a few MiB, larger ones are refused before. Empty where it is to be read as it comes. */
   readonly body: Effect.Effect<Uint8Array>
+  /** The body as it comes, of any length, where it was not read before: of a request to a `proxy`. To be read once. */
+  readonly stream?: Stream.Stream<Uint8Array> | undefined
   /** The subject of a verified client certificate: its common name and organisations. */
   readonly certificate?: { readonly user: string; readonly groups: ReadonlyArray<string> } | undefined
 }
@@ -38,6 +40,7 @@ export interface BodyResponse {
 export interface StreamResponse {
   readonly _tag: "Stream"
   readonly status: number
+  /** A value with line feeds is sent as a header line for each of its lines. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: Stream.Stream<Uint8Array>
 }

@@ -4,11 +4,13 @@
  * Node parses the requests and frames the answers; upgrades and raw answers go past it, byte for byte.
  */
 import type { Address } from "@effect-k8s/core/Endpoint"
+import * as NodeStream from "@effect/platform-node-shared/NodeStream"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import type { Socket } from "node:net"
@@ -26,6 +28,8 @@ export interface Tls {
 /** What `make` takes. */
 export interface Options {
   readonly handler: Handler
+  /** Requests whose bodies are not read before they are answered; none unless told. */
+  readonly streams?: ((request: Pick<ServerRequest, "method" | "url">) => boolean) | undefined
   /** Without it the server speaks plain HTTP. */
   readonly tls?: Tls | undefined
   readonly host?: "127.0.0.1" | "::1" | undefined
@@ -86,7 +90,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     const wire: HttpWriter.Wire = { response, socket, reset: () => reset(socket), head }
     run(Effect.acquireUseRelease(
       Effect.sync(() => openExchanges++),
-      () => Effect.scoped(serve(options.handler, message, wire)),
+      () => Effect.scoped(serve(options, message, wire)),
       () => Effect.sync(() => openExchanges--)
     ))
   }
@@ -140,7 +144,7 @@ const listen = <S extends Http.Server>(server: S, host: string): Effect.Effect<S
 
 const serve = Effect.fnUntraced(
   function*(
-    handler: Handler,
+    { handler, streams }: Options,
     message: Http.IncomingMessage,
     wire: HttpWriter.Wire
   ): Effect.fn.Return<void, Cause.Done, Scope.Scope> {
@@ -151,6 +155,9 @@ const serve = Effect.fnUntraced(
     ): Effect.Effect<A, Cause.Done, Scope.Scope> => Effect.raceFirst(effect, Effect.andThen(end, Cause.done()))
 
     const answer = Effect.gen(function*() {
+      if (streams?.({ method: message.method ?? "GET", url: urlOf(message) }) === true) {
+        return yield* handler({ ...request(message, new Uint8Array(0)), stream: streamOf(message) })
+      }
       const body = yield* readBody(message)
       return body === undefined ? HttpWriter.tooLarge(bodyLimit) : yield* handler(request(message, body))
     })
@@ -158,7 +165,7 @@ const serve = Effect.fnUntraced(
     if (response._tag === "Upgrade") return yield* HttpWriter.upgrade(wire, response)
     yield* unless(closed(wire.socket), HttpWriter.write(wire, response))
   },
-  (effect, _handler, _message, { socket }) => Effect.catchTag(effect, "Done", () => Effect.sync(() => socket.destroy()))
+  (effect, _options, _message, { socket }) => Effect.catchTag(effect, "Done", () => Effect.sync(() => socket.destroy()))
 )
 
 const closed = (socket: Socket): Effect.Effect<void> =>
@@ -198,6 +205,15 @@ const readBody = (message: Http.IncomingMessage): Effect.Effect<Uint8Array | und
     message.on("error", () => {})
   })
 
+// A body that breaks off never ends: its socket closes.
+const streamOf = (message: Http.IncomingMessage): Stream.Stream<Uint8Array> =>
+  Stream.catch(
+    NodeStream.fromReadable<Uint8Array, unknown>({ evaluate: () => message, closeOnDone: false }),
+    () => Stream.never
+  )
+
+const urlOf = (message: Http.IncomingMessage): URL => new URL(message.url ?? "/", "http://localhost")
+
 const request = (message: Http.IncomingMessage, body: Uint8Array): ServerRequest => {
   const headers = new Map<string, Array<string>>()
   for (let i = 0; i + 1 < message.rawHeaders.length; i += 2) {
@@ -208,7 +224,7 @@ const request = (message: Http.IncomingMessage, body: Uint8Array): ServerRequest
   }
   return {
     method: message.method ?? "GET",
-    url: new URL(message.url ?? "/", "http://localhost"),
+    url: urlOf(message),
     headers,
     body: Effect.succeed(body),
     certificate: certificate(message.socket)

@@ -47,7 +47,9 @@ export const write = (
 
 const writeHead = (wire: Wire, response: BodyResponse | StreamResponse): void => {
   wire.response.statusCode = response.status
-  for (const [name, value] of Object.entries(response.headers)) wire.response.setHeader(name, value)
+  for (const [name, value] of Object.entries(response.headers)) {
+    wire.response.setHeader(name, value.includes("\n") ? value.split("\n") : value)
+  }
 }
 
 // An upgrade that is refused leaves the socket without an owner: after the answer it is ended here.

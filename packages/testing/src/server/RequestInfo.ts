@@ -39,6 +39,7 @@ export const isTrue = (value: string | null): boolean =>
 const verbOf = (method: string, name: string | undefined, query: URLSearchParams): string => {
   switch (method) {
     case "GET":
+    case "HEAD":
       return name !== undefined ? "get" : isTrue(query.get("watch")) ? "watch" : "list"
     case "POST":
       return "create"
@@ -86,6 +87,12 @@ export const parse = (request: Pick<ServerRequest, "method" | "url">): RequestIn
     name,
     rest
   }
+}
+
+/** Whether a request is passed on to somebody else. */
+export const isProxied = (request: Pick<ServerRequest, "method" | "url">): boolean => {
+  const info = parse(request)
+  return info._tag === "Resource" && info.subresource === "proxy"
 }
 
 /** Undoes percent-encoding. A broken escape stays as it is: then the name is not found. */

@@ -214,7 +214,9 @@ export const handle = (subresources: Subresources, context: SubresourceContext):
   const name = info.subresource ?? ""
   const facts = ResourceRow.subresource(row, name)
   if (facts === undefined) return Effect.fail(Failure.noSuchResource)
-  if (!facts.verbs.includes(info.verb)) return Effect.fail(Failure.methodNotAllowed)
+  // What OPTIONS is for, those know to whom a proxy passes it on; discovery has no verb for it.
+  const isPassedOn = name === "proxy" && info.verb === "options"
+  if (!facts.verbs.includes(info.verb) && !isPassedOn) return Effect.fail(Failure.methodNotAllowed)
   const handler = subresources.get(nameOf(row, name)) ?? builtIn.get(nameOf(row, name)) ?? anywhere.get(name)
   return handler === undefined
     ? Effect.fail(Failure.notImplemented(`${nameOf(row, name)} is not plugged into this test cluster`))
