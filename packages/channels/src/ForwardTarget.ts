@@ -13,9 +13,12 @@ import * as Effect from "effect/Effect"
 import * as PodPorts from "./forward/podPorts.ts"
 import type * as Target from "./Target.ts"
 
+/** The kinds of object that select pods. */
+export type SelectingKind = "service" | "deployment" | "statefulset"
+
 /** What selects pods, of which one is taken. */
-export interface Selecting {
-  readonly kind: "service" | "deployment" | "statefulset"
+export interface Selecting<out Kind extends SelectingKind = SelectingKind> {
+  readonly kind: Kind
   readonly name: string
   /** The client's namespace unless told. */
   readonly namespace: string | undefined
@@ -30,20 +33,21 @@ export interface Options {
   readonly namespace?: string | undefined
 }
 
-const selecting = (kind: Selecting["kind"]) => (name: string, options: Options = {}): Selecting => ({
-  kind,
-  name,
-  namespace: options.namespace
-})
+const selecting =
+  <Kind extends SelectingKind>(kind: Kind) => (name: string, options: Options = {}): Selecting<Kind> => ({
+    kind,
+    name,
+    namespace: options.namespace
+  })
 
 /** A pod of a service. Ports are the service's: numbers or names, as the service maps them to the pod's. */
-export const service: (name: string, options?: Options) => Selecting = selecting("service")
+export const service: (name: string, options?: Options) => Selecting<"service"> = selecting("service")
 
 /** A pod of a deployment. */
-export const deployment: (name: string, options?: Options) => Selecting = selecting("deployment")
+export const deployment: (name: string, options?: Options) => Selecting<"deployment"> = selecting("deployment")
 
 /** A pod of a stateful set. */
-export const statefulSet: (name: string, options?: Options) => Selecting = selecting("statefulset")
+export const statefulSet: (name: string, options?: Options) => Selecting<"statefulset"> = selecting("statefulset")
 
 /** A pod that was found. */
 export interface Resolved {

@@ -23,14 +23,14 @@ const acceptValue = (key: string): Effect.Effect<string> =>
 export const handshake = Effect.fnUntraced(function*(
   client: KubeClient["Service"],
   request: KubeRequest,
-  subprotocols: readonly [string, ...ReadonlyArray<string>],
+  subprotocols: ReadonlyArray<string>,
   deadline: Duration.Duration
 ): Effect.fn.Return<Shaken | Refused, KubeError.KubeError, Scope.Scope> {
   const key = Base64.encode(crypto.getRandomValues(new Uint8Array(16)))
   const accept = yield* acceptValue(key)
   return yield* shakeHands(client, {
     request: { ...request, headers: { ...request.headers, ...Handshake.requestHeaders(key, subprotocols) } },
-    offer: `websocket ${subprotocols.join(", ")}`,
+    offer: subprotocols.length === 0 ? "websocket" : `websocket ${subprotocols.join(", ")}`,
     check: (headers) => Handshake.checkResponse({ status: 101, headers }, { accept, subprotocols })
   }, deadline)
 })

@@ -11,8 +11,8 @@ export const acceptInput = (key: string): string => `${key}258EAFA5-E914-47DA-95
 
 /**
  * The headers of a request, in lower case. `key` is the base64 of 16 random bytes. The subprotocols go into one header
- * line, most wanted first, because API servers look at the first line only; there must be one at least, because servers
- * answer a request without any by an empty header that names none.
+ * line, most wanted first, because API servers look at the first line only; API servers must be offered one at least,
+ * because they answer a request without any by an empty header that names none.
  *
  * @example
  * ```ts
@@ -25,13 +25,13 @@ export const acceptInput = (key: string): string => `${key}258EAFA5-E914-47DA-95
  */
 export const requestHeaders = (
   key: string,
-  subprotocols: readonly [string, ...ReadonlyArray<string>]
+  subprotocols: ReadonlyArray<string>
 ): Readonly<Record<string, string>> => ({
   "connection": "Upgrade",
   "upgrade": "websocket",
   "sec-websocket-key": key,
   "sec-websocket-version": "13",
-  "sec-websocket-protocol": subprotocols.join(", ")
+  ...(subprotocols.length === 0 ? {} : { "sec-websocket-protocol": subprotocols.join(", ") })
 })
 
 /** The head of an answer. */

@@ -8,6 +8,7 @@
  * - `swallow`: reads nothing more.
  * - `reset`: ends after a moment; what was not read makes it a reset.
  * - `count`: counts the bytes that come, to their end.
+ * - `GET`: a request of HTTP, which is answered with an upgrade to the protocol `echo`.
  */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -63,6 +64,10 @@ pour) exec head -c "$arg" /dev/zero ;;
 swallow) exec sleep 1000 ;;
 reset) sleep 0.5 ;;
 count) exec wc -c ;;
+GET)
+  while read -r line && [ "$line" != "$(printf "\\r")" ]; do :; done
+  printf "HTTP/1.1 101 Switching Protocols\\r\\nConnection: Upgrade\\r\\nUpgrade: echo\\r\\n\\r\\n"
+  exec cat ;;
 esac`
 
 /** For busybox. */
@@ -102,6 +107,17 @@ const commands = {
   count: (socket, _, rest) => {
     let size = rest.length
     socket.on("data", (chunk) => (size += chunk.length)).on("end", () => socket.end(size + "\\n"))
+  },
+  GET: (socket, _, rest) => {
+    let head = rest.toString("latin1")
+    const upgrade = () => {
+      const end = head.indexOf("\\r\\n\\r\\n")
+      if (end < 0) return void socket.once("data", (chunk) => { head += chunk.toString("latin1"); upgrade() })
+      socket.write("HTTP/1.1 101 Switching Protocols\\r\\nConnection: Upgrade\\r\\nUpgrade: echo\\r\\n\\r\\n")
+      socket.write(Buffer.from(head.slice(end + 4), "latin1"))
+      socket.pipe(socket)
+    }
+    upgrade()
   }
 }
 net.createServer({ allowHalfOpen: true }, (socket) => {

@@ -12,6 +12,7 @@ import { rows as mistakes } from "./rows/mistakes.ts"
 import { rows as outcomes } from "./rows/outcomes.ts"
 import { rows as pipeline } from "./rows/pipeline.ts"
 import { rows as portForward } from "./rows/portForward.ts"
+import { rows as proxy } from "./rows/proxy.ts"
 import { rows as refusals } from "./rows/refusals.ts"
 import { rows as spdy } from "./rows/spdy.ts"
 import { rows as starts } from "./rows/starts.ts"
@@ -36,5 +37,6 @@ export const table: ReadonlyArray<Row> = [
   ...kill,
   ...pipeline,
   ...spdy,
-  ...portForward
+  ...portForward,
+  ...proxy
 ]

@@ -1,0 +1,185 @@
+/**
+ * A WebSocket of whole messages, as a `Socket` of Effect: text is a string, binary is bytes (RFC 6455 5.6).
+ */
+import type { ByteDuplex } from "@effect-k8s/core/ByteDuplex"
+import type { TransportError } from "@effect-k8s/core/TransportError"
+import * as Arr from "effect/Array"
+import * as Bytes from "effect/Bytes"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Pull from "effect/Pull"
+import type * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as FrameWriter from "../connection/FrameWriter.ts"
+import { makeMasks } from "../connection/WebSocketConnection.ts"
+import * as Frame from "../protocol/WebSocketFrame.ts"
+
+const { Opcode } = Frame
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+// What the close code is where there was no close frame (RFC 6455 7.4.1).
+const noCode = 1005
+const abnormal = 1006
+
+// An answer to our close frame is waited for, and not for long.
+const goodbyeWithin = Duration.millis(100)
+
+const closing = (code: number, closeReason?: string): Socket.SocketError =>
+  new Socket.SocketError({ reason: new Socket.SocketCloseError({ code, closeReason }) })
+
+const failing = (cause: unknown): Socket.SocketError =>
+  new Socket.SocketError({ reason: new Socket.SocketReadError({ cause }) })
+
+const writing = (cause: unknown): Socket.SocketError =>
+  new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause }) })
+
+/** An open connection. */
+interface Opened {
+  readonly pull: Effect.Effect<Arr.NonEmptyReadonlyArray<Uint8Array | string>, Socket.SocketError>
+  readonly send: (chunk: Uint8Array | string) => Effect.Effect<void, TransportError>
+  /** The last that is sent. */
+  readonly close: (code: number, reason: string) => Effect.Effect<void>
+}
+
+/** Speaks on a connection that a handshake has opened, in the current scope. */
+const make = Effect.fnUntraced(function*(
+  duplex: ByteDuplex,
+  maxMessageBytes: number
+): Effect.fn.Return<Opened, never, Scope.Scope> {
+  const scope = yield* Effect.scope
+  const { exclusively, lastly } = yield* FrameWriter.make
+  const nextMask = makeMasks()
+  const frames = Frame.makeDecoder({ role: "client", maxMessageBytes })
+  let parts: Array<Uint8Array> = []
+  let end: Socket.SocketError | undefined
+  let isClosed = false
+
+  const close: Opened["close"] = (code, reason) =>
+    Effect.suspend(() => {
+      if (isClosed) return Effect.void
+      isClosed = true
+      return lastly(Effect.suspend(() => duplex.write([Frame.encodeClose(code, reason, nextMask())])))
+    })
+
+  // Of several pings the last one is answered (RFC 6455 5.5.3).
+  let ping: Uint8Array | undefined
+  const nextPong = (): Uint8Array | undefined => {
+    if (ping === undefined) return undefined
+    const payload = ping
+    ping = undefined
+    return Frame.encode({ opcode: Opcode.Pong, payload }, nextMask())
+  }
+  const answer = FrameWriter.answering(scope, nextPong, (pong) => exclusively(duplex.write([pong])))
+
+  /** Takes an event, and gives the message that it completes. */
+  const take = (event: Frame.Event): Uint8Array | string | undefined => {
+    switch (event._tag) {
+      case "Data": {
+        parts.push(event.payload)
+        if (!event.last) return undefined
+        const message = Bytes.concat(parts)
+        parts = []
+        return event.text ? decoder.decode(message) : message
+      }
+      case "Ping":
+        ping = event.payload
+        return undefined
+      case "Pong":
+        return undefined
+      case "Close":
+        end = closing(event.code ?? noCode, event.reason)
+        return undefined
+      case "Violation":
+        end = failing(event.error)
+        return undefined
+    }
+  }
+
+  const goodbye = Effect.suspend(() => {
+    if (end?.reason._tag !== "SocketCloseError") return close(1002, "")
+    return close(end.reason.code === noCode ? 1000 : end.reason.code, "")
+  })
+
+  const pull: Opened["pull"] = Effect.suspend(() => {
+    if (end !== undefined) return Effect.fail(end)
+    return duplex.pull.pipe(
+      Pull.catchDone(() => Effect.fail(closing(abnormal, "the connection ended without a close frame"))),
+      Effect.mapError((error) => Socket.isSocketError(error) ? error : failing(error)),
+      Effect.flatMap((chunks) => {
+        const messages: Array<Uint8Array | string> = []
+        for (const chunk of chunks) {
+          for (const event of frames.decode(chunk)) {
+            const message = take(event)
+            if (message !== undefined) messages.push(message)
+          }
+        }
+        const said = end === undefined ? answer : goodbye
+        return Effect.andThen(said, Arr.isArrayNonEmpty(messages) ? Effect.succeed(messages) : pull)
+      })
+    )
+  })
+
+  yield* Effect.addFinalizer(() => Effect.asVoid(Effect.timeoutOption(close(1000, ""), goodbyeWithin)))
+  return {
+    pull,
+    send: (chunk) =>
+      exclusively(Effect.suspend(() => {
+        const text = typeof chunk === "string"
+        const payload = text ? encoder.encode(chunk) : chunk
+        return duplex.write([Frame.encode({ opcode: text ? Opcode.Text : Opcode.Binary, payload }, nextMask())])
+      })),
+    close
+  }
+})
+
+/**
+ * A socket that opens a WebSocket whenever its reader is acquired. A message longer than `maxMessageBytes` is refused. The
+ * close frame of the server is `SocketCloseError` with its code, 1006 an end without one; a refused handshake is
+ * `SocketOpenError`. Releasing the writer says goodbye.
+ */
+export const toSocket = (
+  open: Effect.Effect<ByteDuplex, unknown, Scope.Scope>,
+  maxMessageBytes: number
+): Socket.Socket => {
+  let current: Opened | undefined
+  const isOpen = Latch.makeUnsafe(false)
+
+  const reader: Socket.Socket["reader"] = Effect.gen(function*() {
+    const duplex = yield* Effect.mapError(
+      open,
+      (cause) => new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: "Unknown", cause }) })
+    )
+    const opened = yield* make(duplex, maxMessageBytes)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        current = opened
+        isOpen.openUnsafe()
+      }),
+      () =>
+        Effect.sync(() => {
+          current = undefined
+          isOpen.closeUnsafe()
+        })
+    )
+    return { pull: opened.pull, upgrade: Socket.SocketUpgradeError.unsupported }
+  })
+
+  const write = (chunk: Uint8Array | string | Socket.CloseEvent): Effect.Effect<void, Socket.SocketError> =>
+    Effect.suspend(() => {
+      if (current === undefined) return isOpen.whenOpen(write(chunk))
+      return Socket.isCloseEvent(chunk)
+        ? current.close(chunk.code, chunk.reason ?? "")
+        : Effect.mapError(current.send(chunk), writing)
+    })
+
+  const end = Effect.suspend(() => current?.close(1000, "") ?? Effect.void)
+  return Socket.make({
+    reader,
+    writer: Effect.acquireRelease(
+      Effect.succeed({ write, writeAll: (chunks) => Effect.forEach(chunks, write, { discard: true }) }),
+      () => end
+    )
+  })
+}
