@@ -54,6 +54,8 @@ export const handle = (
       ? Effect.fail(Failure.noSuchResource)
       : Effect.succeed(Respond.pageNotFound)
   }
+  // Roles know no verb for it but that of GET; what answers GET does not answer it.
+  if (request.method === "HEAD" && info.subresource !== "proxy") return Effect.fail(Failure.methodNotAllowed)
   const target: Resources.Target = { request, info, row }
   const { authenticator, authorizer, resources } = parts
   if (info.subresource !== undefined) {
