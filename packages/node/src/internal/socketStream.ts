@@ -15,7 +15,8 @@ const toError = (cause: Cause.Cause<unknown>): Error => {
   return error instanceof Error ? error : new Error(String(error))
 }
 
-interface Parts {
+/** An open socket, and how to run what concerns it. */
+export interface Parts {
   readonly pull: Effect.Effect<NonEmptyReadonlyArray<Uint8Array>, Socket.SocketError>
   readonly writer: Socket.Writer
   readonly reading: Scope.Closeable
@@ -25,6 +26,13 @@ interface Parts {
 
 /** Opens the socket. A failure or an interruption releases it; a stream that was made is the caller's to destroy. */
 export const open = (socket: Socket.Socket): Effect.Effect<SocketStream, Socket.SocketError> =>
+  openAs(socket, (parts) => new SocketStream(parts))
+
+/** The same, as a stream of one's own. */
+export const openAs = <S extends SocketStream>(
+  socket: Socket.Socket,
+  make: (parts: Parts) => S
+): Effect.Effect<S, Socket.SocketError> =>
   Effect.suspend(() => {
     const reading = Scope.makeUnsafe()
     const writing = Scope.makeUnsafe()
@@ -32,7 +40,7 @@ export const open = (socket: Socket.Socket): Effect.Effect<SocketStream, Socket.
       const fork = Effect.runForkWith(yield* Effect.context())
       const pull = yield* Scope.provide(Socket.readerBytes(socket), reading)
       const writer = yield* Scope.provide(socket.writer, writing)
-      return new SocketStream({ pull, writer, reading, writing, fork })
+      return make({ pull, writer, reading, writing, fork })
     }).pipe(
       Effect.onError((cause) =>
         Effect.andThen(Scope.close(reading, Exit.failCause(cause)), Scope.close(writing, Exit.failCause(cause)))
@@ -41,7 +49,7 @@ export const open = (socket: Socket.Socket): Effect.Effect<SocketStream, Socket.
   })
 
 /** An open socket; destroying the stream releases it. */
-class SocketStream extends Duplex {
+export class SocketStream extends Duplex {
   readonly #parts: Parts
   readonly #fibers = new Set<Fiber.Fiber<unknown, unknown>>()
   #pulling = false
