@@ -29,6 +29,13 @@ export const offers = (policy: Policy): ReadonlyArray<ForwardTransport> =>
 /** Which of them: `tunnel SPDY/3.1+portforward.k8s.io`. */
 export const describe = (transport: ForwardTransport): string => `${transport} ${protocols[transport]}`
 
+/** The method that each is asked for by, of which roles know two verbs. */
+export const methods: Readonly<Record<ForwardTransport, "GET" | "POST">> = {
+  tunnel: "GET",
+  spdy: "POST",
+  websocket: "GET"
+}
+
 /** A refusal: its HTTP status, and what its body is. */
 export interface Refusal {
   readonly code: number
@@ -49,3 +56,14 @@ export const isWorthAnother = ({ body, code, message }: Refusal): boolean => {
     ? code === 400 && message === "Upgrade request required"
     : code === 400 || code === 405 || code === 426 || code === 501 || code < 300
 }
+
+/**
+ * What is left to try after a refusal that is not final. A role that does not grant a verb for one protocol does not for
+ * another by the same method.
+ */
+export const remaining = (
+  rest: ReadonlyArray<ForwardTransport>,
+  refused: ForwardTransport,
+  { body, code }: Refusal
+): ReadonlyArray<ForwardTransport> =>
+  code === 403 && body === "status" ? rest.filter((other) => methods[other] !== methods[refused]) : rest

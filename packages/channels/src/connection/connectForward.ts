@@ -74,10 +74,16 @@ const hint = (code: number): string | undefined => {
 /** What came of one offer. */
 type Tried =
   | { readonly _tag: "Opened"; readonly carrier: Carrier }
-  | { readonly _tag: "Failed"; readonly error: KubeError.KubeError; readonly isFinal: boolean }
+  | {
+    readonly _tag: "Failed"
+    readonly error: KubeError.KubeError
+    readonly isFinal: boolean
+    /** What is left to try. */
+    readonly rest: ReadonlyArray<Negotiation.ForwardTransport>
+  }
 
 const request = ({ namespace, pod, port }: Where, transport: Negotiation.ForwardTransport): KubeClient.KubeRequest => ({
-  method: transport === "spdy" ? "POST" : "GET",
+  method: Negotiation.methods[transport],
   path: `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/portforward`,
   query: transport === "websocket" && port !== undefined ? [["ports", String(port)]] : [],
   accept: "*/*",
@@ -134,48 +140,57 @@ export const connectForward = Effect.fnUntraced(function*(
 
   const refused = Effect.fnUntraced(function*(
     transport: Negotiation.ForwardTransport,
+    rest: ReadonlyArray<Negotiation.ForwardTransport>,
     answer: Refused
   ): Effect.fn.Return<Tried> {
     const body = decoder.decode(answer.body)
     const retryAfterMillis = yield* KubeClient.retryAfterMillis(answer.headers)
     const status = Option.getOrUndefined(Status.fromText(body))
     attempts.push({ protocol: Negotiation.describe(transport), code: answer.status, body: excerpt(body) })
-    const isFinal = !Negotiation.isWorthAnother({
+    const refusal: Negotiation.Refusal = {
       code: answer.status,
       body: answer.body.length === 0 ? "empty" : status === undefined ? "text" : "status",
       message: status?.message
-    })
+    }
     const reason = KubeError.reasonFromAnswer({ code: answer.status, body, retryAfterMillis })
-    return { _tag: "Failed", error: fail(reason), isFinal }
+    return {
+      _tag: "Failed",
+      error: fail(reason),
+      isFinal: !Negotiation.isWorthAnother(refusal),
+      rest: Negotiation.remaining(rest, transport, refusal)
+    }
   })
 
   const attempt = Effect.fnUntraced(function*(
-    transport: Negotiation.ForwardTransport
+    transport: Negotiation.ForwardTransport,
+    rest: ReadonlyArray<Negotiation.ForwardTransport>
   ): Effect.fn.Return<Tried, never, Scope.Scope> {
     const result = yield* Effect.result(upgrade(transport))
     if (Result.isFailure(result)) {
       const error = result.failure
       if (error.reason._tag === "UpgradeRefused") attempts.push(...error.reason.attempts)
-      return { _tag: "Failed", error, isFinal: !isHandshakeBroken(error) }
+      return { _tag: "Failed", error, isFinal: !isHandshakeBroken(error), rest }
     }
     const answer = result.success
-    if (answer._tag === "Refused") return yield* refused(transport, answer)
+    if (answer._tag === "Refused") return yield* refused(transport, rest, answer)
     const { duplex } = answer
     const protocol = protocolOf(transport)
     return { _tag: "Opened", carrier: { _tag: "Carrier", transport, duplex, protocol, attempts: [...attempts] } }
   })
 
   let failures: ReadonlyArray<KubeError.KubeError> = []
-  for (const transport of Negotiation.offers(settings.policy)) {
+  let rest = Negotiation.offers(settings.policy)
+  for (let transport = rest[0]; transport !== undefined; transport = rest[0]) {
     if (transport === "websocket" && where.port === undefined) return { _tag: "PerConnection", transport, attempts }
     const inner = yield* Scope.fork(scope)
     const tried = yield* Effect.onExit(
-      Scope.provide(attempt(transport), inner),
+      Scope.provide(attempt(transport, rest.slice(1)), inner),
       (exit) => Exit.isSuccess(exit) && exit.value._tag === "Opened" ? Effect.void : Scope.close(inner, exit)
     )
     if (tried._tag === "Opened") return tried.carrier
     failures = [...failures, tried.error]
     if (tried.isFinal) return yield* tried.error
+    rest = tried.rest
   }
   return yield* summary(failures, attempts, fail)
 })

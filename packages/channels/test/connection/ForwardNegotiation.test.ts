@@ -36,4 +36,14 @@ describe("a refusal", () => {
       assert.strictEqual(Negotiation.isWorthAnother(refusal), goesOn)
     })
   }
+
+  it("of a role is one of all protocols by the same method, and of no other refusal", () => {
+    const { remaining } = Negotiation
+    const role: Negotiation.Refusal = { code: 403, body: "status" }
+    assert.deepStrictEqual(remaining(["spdy", "websocket"], "tunnel", role), ["spdy"])
+    assert.deepStrictEqual(remaining(["websocket"], "spdy", role), ["websocket"])
+    for (const refusal of [{ code: 403, body: "empty" }, { code: 400, body: "text" }] as const) {
+      assert.deepStrictEqual(remaining(["spdy", "websocket"], "tunnel", refusal), ["spdy", "websocket"])
+    }
+  })
 })
