@@ -14,6 +14,7 @@ import { rows as pipeline } from "./rows/pipeline.ts"
 import { rows as portForward } from "./rows/portForward.ts"
 import { rows as proxy } from "./rows/proxy.ts"
 import { rows as refusals } from "./rows/refusals.ts"
+import { rows as roles } from "./rows/roles.ts"
 import { rows as spdy } from "./rows/spdy.ts"
 import { rows as starts } from "./rows/starts.ts"
 import { rows as tunnel } from "./rows/tunnel.ts"
@@ -33,6 +34,7 @@ export const table: ReadonlyArray<Row> = [
   ...outcomes,
   ...starts,
   ...fallback,
+  ...roles,
   ...attach,
   ...kill,
   ...pipeline,

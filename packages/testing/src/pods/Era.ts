@@ -14,7 +14,11 @@ export interface EraFacts {
    * comes on channel 3; the kubelet refuses with an HTTP status.
    */
   readonly translator: "none" | "api-server" | "kubelet"
-  /** Whether a GET of exec needs the verb `create` besides `get`. */
+  /** The runtime of the node, as it names itself. */
+  readonly runtime: string
+  /** What the node's kubelet says that it can do, by which the API server decides who answers `v5` and the tunnel. */
+  readonly declaredFeatures: ReadonlyArray<string>
+  /** Whether a GET of exec, attach and port-forward needs the verb `create` besides `get`. */
   readonly getNeedsCreate: boolean
   /** How the runtime ends its words about a command that it could not start. */
   readonly startFailureEnd: string
@@ -29,6 +33,8 @@ export const defaultEra: Era = "1.34"
 export const facts: Readonly<Record<Era, EraFacts>> = {
   "1.28": {
     version: "1.28.15",
+    runtime: "containerd://1.6.20",
+    declaredFeatures: [],
     translator: "none",
     getNeedsCreate: false,
     startFailureEnd: ": unknown",
@@ -36,6 +42,8 @@ export const facts: Readonly<Record<Era, EraFacts>> = {
   },
   "1.34": {
     version: "1.34.4",
+    runtime: "containerd://1.6.20",
+    declaredFeatures: [],
     translator: "api-server",
     getNeedsCreate: false,
     startFailureEnd: ": unknown",
@@ -43,6 +51,8 @@ export const facts: Readonly<Record<Era, EraFacts>> = {
   },
   "1.36": {
     version: "1.36.3",
+    runtime: "containerd://2.2.9",
+    declaredFeatures: ["ExtendWebSocketsToKubelet"],
     translator: "kubelet",
     getNeedsCreate: true,
     startFailureEnd: "",

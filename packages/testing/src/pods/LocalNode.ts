@@ -144,7 +144,7 @@ export const make = Effect.fnUntraced(
 
     const node: MakeNode = Effect.fnUntraced(
       function*(context: NodeContext): Effect.fn.Return<NodeParts, never, Scope.Scope> {
-        yield* register(context)
+        yield* register(context, Era.facts[era])
         yield* context.pods.pipe(
           Stream.runForEach((event) => follow(context, event)),
           Effect.forkIn(scope)
@@ -243,8 +243,13 @@ export const make = Effect.fnUntraced(
   }
 )
 
+const goArchitecture = process.arch === "x64" ? "amd64" : process.arch
+
 // The node as an object, for those who look for it.
-const register = ({ registry }: NodeContext): Effect.Effect<void> => {
+const register = (
+  { registry }: NodeContext,
+  { declaredFeatures, runtime, version }: Era.EraFacts
+): Effect.Effect<void> => {
   const row = registry.catalogue.find("", "v1", "nodes")
   if (row === undefined) return Effect.void
   const input = {
@@ -253,7 +258,20 @@ const register = ({ registry }: NodeContext): Effect.Effect<void> => {
   }
   const status = {
     addresses: [{ type: "InternalIP", address: PodStatus.address }, { type: "Hostname", address: nodeName }],
-    conditions: [{ type: "Ready", status: "True", reason: "KubeletReady" }]
+    conditions: [{ type: "Ready", status: "True", reason: "KubeletReady" }],
+    nodeInfo: {
+      architecture: goArchitecture,
+      bootID: "",
+      containerRuntimeVersion: runtime,
+      kernelVersion: Os.release(),
+      kubeProxyVersion: "",
+      kubeletVersion: `v${version}`,
+      machineID: "",
+      operatingSystem: process.platform,
+      osImage: Os.type(),
+      systemUUID: ""
+    },
+    ...(declaredFeatures.length === 0 ? {} : { declaredFeatures })
   }
   return Effect.ignore(Effect.andThen(
     registry.create(row, undefined, input),
