@@ -1,5 +1,5 @@
 /**
- * Unmodified kubectl attaching to containers. Versions before 1.30 speak SPDY, which this file does not try.
+ * Unmodified kubectl attaching to containers: over SPDY before 1.30, over WebSocket since.
  */
 import type * as TestCluster from "@effect-k8s/testing/TestCluster"
 import { assert, describe, it } from "@effect/vitest"
@@ -11,8 +11,6 @@ import * as Path from "node:path"
 import { awaitPod, container, containerStatus, start } from "../support/Cluster.ts"
 import { eventually } from "../support/Eventually.ts"
 import { installed } from "../support/Kubectl.ts"
-
-const able = installed.filter(({ minor }) => minor() >= 30)
 
 interface Kubectl {
   readonly out: () => string
@@ -80,11 +78,12 @@ const pods = {
   ]
 }
 
-describe.skipIf(able.length === 0)(
-  "kubectl attach (skipped where none of 1.30 or later is on the path)",
+describe.skipIf(installed.length === 0)(
+  "kubectl attach (skipped where none is on the path)",
   () => {
-    for (const { name, path: file } of able) {
-      it.live(`${name} attaches to output, to stdin and to a terminal`, () =>
+    for (const { minor, name, path: file } of installed) {
+      const carrier = minor() >= 30 ? "websocket v5.channel.k8s.io" : "spdy v4.channel.k8s.io"
+      it.live(`${name} attaches to output, to stdin and to a terminal, over ${carrier}`, () =>
         Effect.gen(function*() {
           const cluster = yield* start({ tls: true }, pods)
 
@@ -116,6 +115,11 @@ describe.skipIf(able.length === 0)(
           const ended = yield* kubectl(file, cluster, ["attach", "p", "-c", "once"])
           assert.strictEqual(yield* ended.code, 1)
           assert.match(ended.err(), /container once not found in pod p_default/)
+          const execs = yield* cluster.pods.execs()
+          assert.deepStrictEqual(
+            [...new Set(execs.map(({ subprotocol, transport }) => `${transport} ${subprotocol}`))],
+            [carrier]
+          )
 
           if (process.platform !== "linux") return
           const terminal = yield* kubectl(file, cluster, ["attach", "-it", "p", "-c", "tty"], true)

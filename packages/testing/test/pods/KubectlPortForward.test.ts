@@ -15,7 +15,7 @@ import { container, start } from "../support/Cluster.ts"
 import { eventually } from "../support/Eventually.ts"
 import { installed } from "../support/Kubectl.ts"
 
-// The last before the tunnel and the first after it are enough in between.
+// The last before the tunnel and the first after it are enough here; each version forwards a port of each era elsewhere.
 const chosen = installed.filter(({ minor }, i) => i === 0 || i === installed.length - 1 || [30, 31].includes(minor()))
 
 interface Running {
