@@ -31,6 +31,26 @@ export const makeMasks = (): () => number => {
   }
 }
 
+/** Answers to pings. Of those that nobody has answered yet the last one is (RFC 6455 5.5.3): a flood makes one pong. */
+export const makePongs = (nextMask: () => number): {
+  readonly take: (payload: Uint8Array) => void
+  /** The frame that answers what was taken. */
+  readonly next: () => Uint8Array | undefined
+} => {
+  let ping: Uint8Array | undefined
+  return {
+    take: (payload) => {
+      ping = payload
+    },
+    next: () => {
+      if (ping === undefined) return undefined
+      const payload = ping
+      ping = undefined
+      return Frame.encode({ opcode: Opcode.Pong, payload }, nextMask())
+    }
+  }
+}
+
 /** Speaks a negotiated subprotocol on a connection that a handshake has opened. */
 export const make = Effect.fnUntraced(function*(
   duplex: ByteDuplex,
@@ -68,15 +88,8 @@ export const make = Effect.fnUntraced(function*(
   const decoder = Frame.makeDecoder({ role: "client" })
   const reader = RemoteCommand.makeClientReader()
 
-  // A peer that floods us with pings gets the last one answered.
-  let ping: Uint8Array | undefined
-  const nextPong = (): Uint8Array | undefined => {
-    if (ping === undefined) return undefined
-    const payload = ping
-    ping = undefined
-    return Frame.encode({ opcode: Opcode.Pong, payload }, nextMask())
-  }
-  const answer = FrameWriter.answering(scope, nextPong, (pong) => exclusively(duplex.write([pong])))
+  const pongs = makePongs(nextMask)
+  const answer = FrameWriter.answering(scope, pongs.next, (pong) => exclusively(duplex.write([pong])))
 
   // In the caller's fiber, because it is the last thing said: the connection's scope may be closing already.
   let closed = false
@@ -97,7 +110,7 @@ export const make = Effect.fnUntraced(function*(
           : { _tag: "Output", channel: message.channel, bytes: message.bytes }
       }
       case "Ping":
-        ping = event.payload
+        pongs.take(event.payload)
         return undefined
       case "Pong":
         return { _tag: "Pong" }

@@ -12,7 +12,7 @@ import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as FrameWriter from "../connection/FrameWriter.ts"
-import { makeMasks } from "../connection/WebSocketConnection.ts"
+import { makeMasks, makePongs } from "../connection/WebSocketConnection.ts"
 import * as Frame from "../protocol/WebSocketFrame.ts"
 
 const { Opcode } = Frame
@@ -63,15 +63,8 @@ const make = Effect.fnUntraced(function*(
       return lastly(Effect.suspend(() => duplex.write([Frame.encodeClose(code, reason, nextMask())])))
     })
 
-  // Of several pings the last one is answered (RFC 6455 5.5.3).
-  let ping: Uint8Array | undefined
-  const nextPong = (): Uint8Array | undefined => {
-    if (ping === undefined) return undefined
-    const payload = ping
-    ping = undefined
-    return Frame.encode({ opcode: Opcode.Pong, payload }, nextMask())
-  }
-  const answer = FrameWriter.answering(scope, nextPong, (pong) => exclusively(duplex.write([pong])))
+  const pongs = makePongs(nextMask)
+  const answer = FrameWriter.answering(scope, pongs.next, (pong) => exclusively(duplex.write([pong])))
 
   /** Takes an event, and gives the message that it completes. */
   const take = (event: Frame.Event): Uint8Array | string | undefined => {
@@ -84,7 +77,7 @@ const make = Effect.fnUntraced(function*(
         return event.text ? decoder.decode(message) : message
       }
       case "Ping":
-        ping = event.payload
+        pongs.take(event.payload)
         return undefined
       case "Pong":
         return undefined
