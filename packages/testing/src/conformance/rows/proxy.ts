@@ -77,11 +77,11 @@ export const rows: ReadonlyArray<Row> = [
     )
     for (const port of [80, "page"]) {
       const web = yield* Proxy.httpClient(Proxy.service(name), { port })
-      // The endpoints of a new service take their moment.
+      // Until the API server has heard of a new service and its endpoints, it takes its moment.
       const page = yield* Effect.retry(text(web, "/index.html"), {
         schedule: Schedule.spaced("200 millis"),
         times: 50,
-        while: (error) => refusalOf(error) === "StatusCodeError: ServerFailure"
+        while: (error) => ["StatusCodeError: ServerFailure", "StatusCodeError: NotFound"].includes(refusalOf(error))
       })
       yield* same(page, "hello\n", `the page at port ${port}`)
     }
