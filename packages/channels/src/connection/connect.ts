@@ -221,7 +221,8 @@ export const connect = Effect.fnUntraced(function*(
       yield* remember(client, { _tag: "Opened", offer, refusals, namespace })
       const { connection } = answer
       const other = Negotiation.offers(intent, settings.policy).find(({ transport }) => transport === "spdy")
-      if (connection.protocol !== RemoteCommand.v5 || transport === "spdy" || other === undefined) {
+      const isRefused = refusals.some(({ offer }) => offer === other)
+      if (connection.protocol !== RemoteCommand.v5 || transport === "spdy" || other === undefined || isRefused) {
         return { connection, attempts }
       }
       const reopen = (status: string): Effect.Effect<Connection | undefined> =>
