@@ -4,7 +4,6 @@
 import type { Row } from "./Row.ts"
 import { rows as attach } from "./rows/attach.ts"
 import { rows as exec } from "./rows/exec.ts"
-import { rows as fallback } from "./rows/fallback.ts"
 import { rows as kill } from "./rows/kill.ts"
 import { rows as liveness } from "./rows/liveness.ts"
 import { rows as messages } from "./rows/messages.ts"
@@ -15,6 +14,7 @@ import { rows as portForward } from "./rows/portForward.ts"
 import { rows as proxy } from "./rows/proxy.ts"
 import { rows as refusals } from "./rows/refusals.ts"
 import { rows as roles } from "./rows/roles.ts"
+import { rows as secondTry } from "./rows/secondTry.ts"
 import { rows as spdy } from "./rows/spdy.ts"
 import { rows as starts } from "./rows/starts.ts"
 import { rows as tunnel } from "./rows/tunnel.ts"
@@ -33,7 +33,7 @@ export const table: ReadonlyArray<Row> = [
   ...tunnel,
   ...outcomes,
   ...starts,
-  ...fallback,
+  ...secondTry,
   ...roles,
   ...attach,
   ...kill,
