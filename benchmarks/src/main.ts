@@ -1,6 +1,6 @@
 /**
  * The benchmarks' command line: `pnpm bench [NAME...] [--kubeconfig FILE] [--rounds N] [--mib N] [--count N] [--json FILE]
- * [--list]`.
+ * [--list]`, and `pnpm bench load`.
  */
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
@@ -11,6 +11,7 @@ import * as Deno from "./driver/Deno.ts"
 import { benchmarks as forwarding } from "./driver/ForwardCatalogue.ts"
 import { toJson } from "./driver/Json.ts"
 import * as Kubectl from "./driver/Kubectl.ts"
+import * as Load from "./driver/Load.ts"
 import * as RealCluster from "./driver/RealCluster.ts"
 import * as Run from "./driver/Run.ts"
 import * as Server from "./driver/Server.ts"
@@ -38,6 +39,7 @@ const print = (text: string): void => {
 const defaultLimit = 600
 const usage = `pnpm bench [NAME...] [--rounds N] [--mib N] [--count N] [--json FILE]
 pnpm bench --kubeconfig FILE [NAME...]   against a real cluster, in a namespace of its own
+pnpm bench load [--count N]              counts what many connections and commands leave behind
 
 --mib and --count are the most data that is moved and the most repetitions: for small runs. --limit is how many seconds
 a process may take, ${defaultLimit} unless told.
@@ -52,7 +54,9 @@ const isNamed = ({ name }: Benchmark, transport: string): boolean =>
 
 const wanted = catalogue.filter((benchmark) => benchmark.transports.some((transport) => isNamed(benchmark, transport)))
 
-if (values.help === true || values.list === true || wanted.length === 0) {
+const isLoad = values.kubeconfig === undefined && positionals.length === 1 && positionals[0] === "load"
+
+if (values.help === true || values.list === true || (wanted.length === 0 && !isLoad)) {
   print(usage)
   const list = ({ name, title, transports }: Benchmark): void => print(`${name} (${transports.join(", ")}): ${title}`)
   ;[...local, ...forwarding].forEach(list)
@@ -151,7 +155,15 @@ note("building")
 stage(["core", "channels", "node", "deno"])
 note("")
 try {
-  await runAll()
+  if (isLoad) {
+    const isFlat = await Load.run(
+      { forwarding: await serverOf({ server: "test-cluster" }), commands: await serverOf({}) },
+      { count, note, print }
+    )
+    if (!isFlat) process.exitCode = 1
+  } else {
+    await runAll()
+  }
 } finally {
   await stopAll()
 }
