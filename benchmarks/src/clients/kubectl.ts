@@ -2,15 +2,18 @@
  * kubectl as a program runs it: a child process whose output comes through a pipe, or goes nowhere.
  *
  * Its own time cannot be taken from inside, so the driver takes it from the server's clock: from the upgrade to the end
- * of the process.
+ * of the process. A cluster has no such clock; there it begins with the first bytes that come, or that kubectl takes
+ * beyond what a pipe holds, which leaves out its start and its handshake.
  */
 import { type ChildProcess, execFileSync, spawn, type StdioOptions } from "node:child_process"
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import type { Writable } from "node:stream"
 import * as Pattern from "../shared/Pattern.ts"
 import * as Usage from "../shared/Usage.ts"
-import { Command, type Report, type Work } from "../shared/Work.ts"
+import * as Words from "../shared/Words.ts"
+import type { Report, Work } from "../shared/Work.ts"
 
 const work = JSON.parse(process.argv[2] ?? "{}") as Work
 const binary = process.env["BENCH_KUBECTL"] ?? "kubectl"
@@ -22,32 +25,22 @@ const base = [
   "--kubeconfig",
   work.kubeconfig,
   "--context",
-  work.ca === undefined ? "plain" : "tls",
+  work.context,
   "--cache-dir",
   join(temporary, "cache")
 ]
 const exec = (words: ReadonlyArray<string>, stdin: boolean): Array<string> => [
   ...base,
   "--namespace",
-  "few",
+  work.pod.namespace,
   "exec",
   ...(stdin ? ["-i"] : []),
-  "pod-0",
+  work.pod.name,
   "-c",
-  "main",
+  work.pod.container,
   "--",
   ...words
 ]
-
-// What processes that have ended used, in clock ticks of 10 ms: kubectl is the only child.
-const childrenMillis = (): { readonly user: number; readonly system: number } | undefined => {
-  try {
-    const fields = readFileSync("/proc/self/stat", "utf8").replace(/^.*\) /, "").split(" ")
-    return { user: Number(fields[13]) * 10, system: Number(fields[14]) * 10 }
-  } catch {
-    return undefined
-  }
-}
 
 const ended = (child: ChildProcess): Promise<void> =>
   new Promise((resolve, reject) => {
@@ -55,8 +48,9 @@ const ended = (child: ChildProcess): Promise<void> =>
     child.on("close", (code) => code === 0 ? resolve() : reject(new Error(`kubectl ended with ${code}`)))
   })
 
-/** Follows the memory of a process, from the moment that data moves. */
-const watchMemory = (child: ChildProcess) => {
+/** Follows the memory and the time of a process, from the moment that data moves. */
+const watch = (child: ChildProcess) => {
+  let begun: number | undefined
   let before: number | undefined
   let peak = 0
   const timer = setInterval(() => {
@@ -64,18 +58,23 @@ const watchMemory = (child: ChildProcess) => {
   }, samplingMillis)
   return {
     begin: () => {
-      if (before === undefined && child.pid !== undefined) before = Usage.statusBytes(child.pid, "VmRSS")
+      if (begun !== undefined) return
+      begun = performance.now()
+      if (child.pid !== undefined) before = Usage.statusBytes(child.pid, "VmRSS")
     },
     end: () => {
       clearInterval(timer)
-      return peak === 0 ? {} : { rssBefore: before ?? peak, rssPeak: peak }
+      return {
+        ...(peak === 0 ? {} : { rssBefore: before ?? peak, rssPeak: peak }),
+        ...(work.real && begun !== undefined ? { wallMillis: performance.now() - begun } : {})
+      }
     }
   }
 }
 
 const stdout = async (): Promise<Partial<Report>> => {
   const receiver = Usage.receiver(work.check)
-  const words = exec([Command.Out, String(work.bytes), String(work.messageBytes)], false)
+  const words = exec(Words.out(work), false)
   if (work.variant === "shell") {
     const command = [binary, ...words].map((word) => `'${word}'`).join(" ")
     await ended(spawn("sh", ["-c", `${command} | cat >/dev/null`], { stdio: ["ignore", "ignore", "inherit"] }))
@@ -83,17 +82,28 @@ const stdout = async (): Promise<Partial<Report>> => {
   }
   const stdio: StdioOptions = ["ignore", work.variant === "null" ? "ignore" : "pipe", "inherit"]
   const child = spawn(binary, words, { stdio })
-  const memory = watchMemory(child)
+  const watched = watch(child)
   child.stdout?.on("data", (chunk: Uint8Array) => {
-    memory.begin()
+    watched.begin()
     receiver.take(chunk)
   })
   await ended(child)
-  return { ...memory.end(), bytes: work.variant === "null" ? work.bytes : receiver.bytes() }
+  return { ...watched.end(), bytes: work.variant === "null" ? work.bytes : receiver.bytes() }
+}
+
+/** Writes the pattern. `moves` is called when kubectl takes it. */
+const write = async (stdin: Writable, moves: () => void): Promise<void> => {
+  stdin.on("error", () => {})
+  for (const piece of Pattern.pieces(work.bytes, pieceBytes)) {
+    if (stdin.write(piece)) continue
+    await new Promise((resolve) => stdin.once("drain", resolve))
+    moves()
+  }
+  stdin.end()
 }
 
 const stdin = async (): Promise<Partial<Report>> => {
-  const words = exec([Command.In, String(work.rate), work.check ? "hash" : ""], true)
+  const words = exec(Words.into(work), true)
   let answer = ""
   const fromFile = work.variant === "file"
   const path = join(temporary, "input")
@@ -102,36 +112,54 @@ const stdin = async (): Promise<Partial<Report>> => {
   }
   const file = fromFile ? openSync(path, "r") : undefined
   const child = spawn(binary, words, { stdio: [file ?? "pipe", "pipe", "inherit"] })
-  const memory = watchMemory(child)
+  const watched = watch(child)
   child.stdout?.on("data", (chunk: Uint8Array) => {
     answer += Buffer.from(chunk).toString()
   })
   const done = ended(child)
-  const { stdin } = child
   if (file !== undefined) closeSync(file)
-  if (stdin !== null) {
-    stdin.on("error", () => {})
-    for (const piece of Pattern.pieces(work.bytes, pieceBytes)) {
-      if (!stdin.write(piece)) await new Promise((resolve) => stdin.once("drain", resolve))
-      memory.begin()
-    }
-    stdin.end()
-  }
+  if (child.stdin !== null) await write(child.stdin, watched.begin)
   await done
-  return { ...memory.end(), bytes: Number(answer) }
+  return { ...watched.end(), ...Words.answerOf(answer, work) }
+}
+
+/** Both ways at once, with a hash of what comes back. */
+const duplex = async (): Promise<Partial<Report>> => {
+  const receiver = Usage.hasher()
+  const child = spawn(binary, exec(Words.echo(work), true), { stdio: ["pipe", "pipe", "inherit"] })
+  const watched = watch(child)
+  child.stdout.on("data", receiver.take)
+  const done = ended(child)
+  await write(child.stdin, watched.begin)
+  await done
+  return { ...watched.end(), bytes: receiver.bytes(), sha256: receiver.sha256() }
+}
+
+/** So many processes at once, each of which reads its part of the output, in whole blocks. */
+const concurrent = async (): Promise<Partial<Report>> => {
+  const bytes = Math.max(1, Math.round(work.bytes / work.count / Pattern.blockBytes)) * Pattern.blockBytes
+  const begun = performance.now()
+  const counts = await Promise.all(Array.from({ length: work.count }, async () => {
+    const receiver = Usage.receiver(work.check)
+    const child = spawn(binary, exec(Words.out({ ...work, bytes }), false), { stdio: ["ignore", "pipe", "inherit"] })
+    child.stdout.on("data", receiver.take)
+    await ended(child)
+    return receiver.bytes()
+  }))
+  return { bytes: counts.reduce((sum, count) => sum + count, 0), wallMillis: performance.now() - begun }
 }
 
 const stalled = async (): Promise<Partial<Report>> => {
-  const child = spawn(binary, exec([Command.Out, String(work.bytes), String(work.messageBytes)], false), {
+  const child = spawn(binary, exec(Words.out(work), false), {
     stdio: ["ignore", "pipe", "ignore"]
   })
-  const memory = watchMemory(child)
+  const watched = watch(child)
   const done = ended(child).catch(() => {})
   await new Promise((resolve) => child.stdout.once("readable", resolve))
   child.stdout.read()
-  memory.begin()
+  watched.begin()
   await new Promise((resolve) => setTimeout(resolve, work.stallMillis))
-  const used = memory.end()
+  const used = watched.end()
   child.kill("SIGKILL")
   await done
   return { ...used, bytes: 0 }
@@ -144,7 +172,7 @@ const processes = async (words: ReadonlyArray<string>): Promise<Partial<Report>>
 
 const roundTrips = (): Promise<Partial<Report>> =>
   new Promise((resolve, reject) => {
-    const child = spawn(binary, exec([Command.Echo], true), { stdio: ["pipe", "pipe", "inherit"] })
+    const child = spawn(binary, exec(Words.echo(work), true), { stdio: ["pipe", "pipe", "inherit"] })
     const laps: Array<number> = []
     let begun = 0
     const send = (): void => {
@@ -166,6 +194,10 @@ const perform = (): Promise<Partial<Report>> => {
       return stdout()
     case "stdin":
       return stdin()
+    case "duplex":
+      return duplex()
+    case "concurrent":
+      return concurrent()
     case "stalled":
       return stalled()
     case "roundTrips":
@@ -174,7 +206,9 @@ const perform = (): Promise<Partial<Report>> => {
       return processes([...base, "--namespace", work.namespace, "get", "pods", "-o", "json"])
     case "cold":
     case "noops":
-      return processes(exec([Command.Noop], false))
+      return processes(exec(Words.noop, false))
+    default:
+      throw new Error(`This client has no ${work.kind}.`)
   }
 }
 
@@ -183,10 +217,10 @@ const { clientVersion } = JSON.parse(
 ) as {
   readonly clientVersion: { readonly gitVersion: string }
 }
-const before = childrenMillis()
+const before = Usage.cpuOf("self", "children")
 const result = await perform()
 const endedAt = performance.timeOrigin + performance.now()
-const after = childrenMillis()
+const after = Usage.cpuOf("self", "children")
 const report: Report = {
   bytes: 0,
   ...result,

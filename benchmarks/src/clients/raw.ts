@@ -5,7 +5,8 @@ import * as net from "node:net"
 import * as tls from "node:tls"
 import * as Pattern from "../shared/Pattern.ts"
 import * as Usage from "../shared/Usage.ts"
-import { Command, type Work } from "../shared/Work.ts"
+import * as Words from "../shared/Words.ts"
+import type { Work } from "../shared/Work.ts"
 import * as Client from "./Client.ts"
 
 const messageBytes = 32 * 1024
@@ -58,14 +59,14 @@ const frames = (): Buffer =>
 await Client.main(async () => ({
   // The bytes are those of the wire: a little more than the output's.
   stdout: async (work, take) => {
-    const socket = await open(work, [Command.Out, String(work.bytes), String(work.messageBytes)], take)
+    const socket = await open(work, Words.out(work), take)
     await new Promise((resolve) => socket.on("close", resolve))
   },
-  stdin: async ({ bytes, rate, ...work }) => {
+  stdin: async (work) => {
     const block = frames()
-    const socket = await open({ ...work, bytes, rate }, [Command.In, String(rate), ""], () => {})
+    const socket = await open(work, Words.into({ ...work, check: false }), () => {})
     const closed = new Promise((resolve) => socket.on("close", resolve))
-    let left = bytes / Pattern.blockBytes
+    let left = work.bytes / Pattern.blockBytes
     const next = (): void => {
       if (left > 0) socket.write(block, next)
       // The end of stdin, behind the last block.
@@ -73,7 +74,7 @@ await Client.main(async () => ({
     }
     for (let i = 0; i < writesAhead; i++) next()
     await closed
-    return bytes
+    return String(work.bytes)
   },
   roundTrips: (work) =>
     new Promise((resolve, reject) => {
@@ -85,7 +86,7 @@ await Client.main(async () => ({
         begun = performance.now()
         socket?.write(frame)
       }
-      open(work, [Command.Echo], (chunk) => {
+      open(work, Words.echo(work), (chunk) => {
         if (chunk.length === 0 || chunk[chunk.length - 1] !== 7) return
         times.push(performance.now() - begun)
         if (times.length < work.count) return send()
@@ -98,7 +99,7 @@ await Client.main(async () => ({
     }),
   noops: (work) =>
     Usage.laps(work.count, async () => {
-      const socket = await open(work, [Command.Noop], () => {})
+      const socket = await open(work, Words.noop, () => {})
       if (!socket.closed) await new Promise((resolve) => socket.on("close", resolve))
     })
 }))

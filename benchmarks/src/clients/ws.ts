@@ -5,7 +5,8 @@ import { readFileSync } from "node:fs"
 import { WebSocket } from "ws"
 import * as Pattern from "../shared/Pattern.ts"
 import * as Usage from "../shared/Usage.ts"
-import { Command, type Work } from "../shared/Work.ts"
+import * as Words from "../shared/Words.ts"
+import type { Work } from "../shared/Work.ts"
 import * as Client from "./Client.ts"
 
 const messageBytes = 32 * 1024
@@ -48,31 +49,39 @@ const withChannel = (bytes: Uint8Array): Buffer => {
   return message
 }
 
-const stdin = async (work: Work): Promise<number> => {
-  const { bytes, check, rate, variant } = work
-  const socket = open(work, [Command.In, String(rate), check ? "hash" : ""], true)
-  let answer = ""
-  const done = finished(socket, (chunk) => {
-    answer += Buffer.from(chunk).toString()
-  })
+/** Runs a command, and writes the pattern to it meanwhile. */
+const feed = async (
+  work: Work,
+  words: ReadonlyArray<string>,
+  take: (chunk: Uint8Array) => void
+): Promise<void> => {
+  const socket = open(work, words, true)
+  const done = finished(socket, take)
   await new Promise((resolve) => socket.on("open", resolve))
-  for (const piece of Pattern.pieces(bytes, messageBytes)) {
+  for (const piece of Pattern.pieces(work.bytes, messageBytes)) {
     // The callback is the only back-pressure that ws has; most programs do without.
-    if (variant === "ungated") socket.send(withChannel(piece))
+    if (work.variant === "ungated") socket.send(withChannel(piece))
     else await new Promise((resolve) => socket.send(withChannel(piece), resolve))
   }
   socket.send(Uint8Array.of(255, 0))
   await done
-  return Number(answer)
+}
+
+const stdin = async (work: Work): Promise<string> => {
+  let answer = ""
+  await feed(work, Words.into(work), (chunk) => {
+    answer += Buffer.from(chunk).toString()
+  })
+  return answer
 }
 
 await Client.main(async () => ({
-  stdout: (work, take) =>
-    finished(open(work, [Command.Out, String(work.bytes), String(work.messageBytes)], false), take),
+  stdout: (work, take) => finished(open(work, Words.out(work), false), take),
   stdin,
+  duplex: (work, take) => feed(work, Words.echo(work), take),
   stalled: (work) =>
     new Promise((resolve) => {
-      const socket = open(work, [Command.Out, String(work.bytes), String(work.messageBytes)], false)
+      const socket = open(work, Words.out(work), false)
       socket.once("message", () => {
         socket.pause()
         setTimeout(resolve, work.stallMillis)
@@ -80,7 +89,7 @@ await Client.main(async () => ({
     }),
   roundTrips: (work) =>
     new Promise((resolve, reject) => {
-      const socket = open(work, [Command.Echo], true)
+      const socket = open(work, Words.echo(work), true)
       const times: Array<number> = []
       let begun = 0
       const send = (): void => {
@@ -97,5 +106,5 @@ await Client.main(async () => ({
         resolve(times)
       })
     }),
-  noops: (work) => Usage.laps(work.count, () => finished(open(work, [Command.Noop], false), () => {}))
+  noops: (work) => Usage.laps(work.count, () => finished(open(work, Words.noop, false), () => {}))
 }), version)

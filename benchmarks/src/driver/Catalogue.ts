@@ -1,77 +1,22 @@
 /**
- * The benchmarks: what is run side by side, and what is to be reached.
+ * The benchmarks: commands and requests, against the benchmark server.
  */
-import type { Work } from "../shared/Work.ts"
+import { type Benchmark, denoTargets, Entries, type Entry, gibibyte, mebibyte, type Target } from "./Benchmark.ts"
 
-/** One of those that are compared. */
-export interface Entry {
-  readonly label: string
-  /** The compiled program below `dist`, without its extension. */
-  readonly program: string
-  readonly variant?: string | undefined
-  /** Fewer repetitions for what takes long each time. */
-  readonly count?: number | undefined
-  /** The program's arguments, where it takes no work. */
-  readonly arguments?: ReadonlyArray<string> | undefined
-}
-
-/** What is to be reached, by effect-k8s. */
-export type Target =
-  /** How many times as fast as the fastest of the others, at least: the median over pairs of the same round. */
-  | {
-    readonly _tag: "Faster"
-    readonly than: ReadonlyArray<string>
-    readonly atLeast: number
-    readonly on?: "plain" | "tls" | undefined
-  }
-  /** How many times as long as another, at most. */
-  | {
-    readonly _tag: "Longer"
-    readonly metric: "wallMillis" | "processMillis"
-    readonly than: string
-    readonly atMost: number
-  }
-  /** At most so much, in the metric's own unit: the median. */
-  | {
-    readonly _tag: "Limit"
-    readonly metric: "rssGrowthBytes" | "wallMillis" | "connections"
-    readonly atMost: number
-  }
-
-/** The kinds of table: data moved, repeated work, whole processes, memory. */
-export type Shape = "rate" | "laps" | "process" | "memory"
-
-/** A benchmark. The first entry is effect-k8s as most programs use it. */
-export interface Benchmark {
-  readonly name: string
-  readonly title: string
-  readonly transports: ReadonlyArray<"plain" | "tls">
-  readonly rounds: number
-  readonly work: Partial<Work> & Pick<Work, "kind">
-  /** What the columns show. */
-  readonly shows: Shape
-  readonly entries: ReadonlyArray<Entry>
-  readonly targets: ReadonlyArray<Target>
-}
-
-const mebibyte = 1024 * 1024
-const gibibyte = 1024 * mebibyte
-
-const ours: Entry = { label: "effect-k8s", program: "clients/ours" }
+const { clientNode, kubectl, onDeno, ours, programToKubectl } = Entries
 const bare: Entry = { label: "effect-k8s, bare", program: "clients/ours", variant: "bare" }
 const ws: Entry = { label: "ws", program: "clients/ws" }
-const clientNode: Entry = { label: "client-node", program: "clients/clientNode" }
 const raw: Entry = { label: "raw socket", program: "clients/raw" }
-const kubectl: Entry = { label: "kubectl | program", program: "clients/kubectl" }
 const kubectlShell: Entry = { label: "kubectl | cat", program: "clients/kubectl", variant: "shell" }
 const kubectlNull: Entry = { label: "kubectl > /dev/null", program: "clients/kubectl", variant: "null" }
-const programToKubectl: Entry = { label: "program | kubectl", program: "clients/kubectl" }
 const kubectlFile: Entry = { label: "kubectl < file", program: "clients/kubectl", variant: "file" }
 
 const both = ["plain", "tls"] as const
+const atMostMemory = (bytes: number): Target => ({ _tag: "Limit", metric: "rssGrowthBytes", atMost: bytes })
 const stdoutTargets: ReadonlyArray<Target> = [
   { _tag: "Faster", than: [kubectl.label, kubectlShell.label], atLeast: 1, on: "plain" },
-  { _tag: "Faster", than: [kubectl.label, kubectlShell.label], atLeast: 2, on: "tls" }
+  { _tag: "Faster", than: [kubectl.label, kubectlShell.label], atLeast: 2, on: "tls" },
+  ...denoTargets()
 ]
 
 /** All of them, in the order in which they run. */
@@ -83,7 +28,7 @@ export const benchmarks: ReadonlyArray<Benchmark> = [
     rounds: 5,
     work: { kind: "stdout", bytes: gibibyte, messageBytes: 32_769 },
     shows: "rate",
-    entries: [ours, bare, ws, clientNode, kubectl, kubectlShell, kubectlNull, raw],
+    entries: [ours, onDeno, bare, ws, clientNode, kubectl, kubectlShell, kubectlNull, raw],
     targets: stdoutTargets
   },
   {
@@ -93,7 +38,7 @@ export const benchmarks: ReadonlyArray<Benchmark> = [
     rounds: 3,
     work: { kind: "stdout", bytes: gibibyte, messageBytes: 4_097 },
     shows: "rate",
-    entries: [ours, bare, ws, clientNode, kubectl, kubectlShell, kubectlNull, raw],
+    entries: [ours, onDeno, bare, ws, clientNode, kubectl, kubectlShell, kubectlNull, raw],
     targets: stdoutTargets
   },
   {
@@ -103,10 +48,11 @@ export const benchmarks: ReadonlyArray<Benchmark> = [
     rounds: 5,
     work: { kind: "stdin", bytes: gibibyte },
     shows: "rate",
-    entries: [ours, bare, ws, clientNode, programToKubectl, kubectlFile, raw],
+    entries: [ours, onDeno, bare, ws, clientNode, programToKubectl, kubectlFile, raw],
     targets: [
       { _tag: "Faster", than: [programToKubectl.label], atLeast: 1.2 },
-      { _tag: "Limit", metric: "rssGrowthBytes", atMost: 30 * mebibyte }
+      atMostMemory(30 * mebibyte),
+      ...denoTargets([atMostMemory(30 * mebibyte)])
     ]
   },
   {
@@ -116,8 +62,8 @@ export const benchmarks: ReadonlyArray<Benchmark> = [
     rounds: 3,
     work: { kind: "stalled", bytes: gibibyte, messageBytes: 32_769, stallMillis: 4_000 },
     shows: "memory",
-    entries: [ours, bare, { ...ws, label: "ws, paused" }, clientNode, kubectl],
-    targets: [{ _tag: "Limit", metric: "rssGrowthBytes", atMost: 10 * mebibyte }]
+    entries: [ours, onDeno, bare, { ...ws, label: "ws, paused" }, clientNode, kubectl],
+    targets: [atMostMemory(10 * mebibyte), { ...atMostMemory(10 * mebibyte), of: onDeno.label }]
   },
   {
     name: "slow-peer",
@@ -126,8 +72,42 @@ export const benchmarks: ReadonlyArray<Benchmark> = [
     rounds: 2,
     work: { kind: "stdin", bytes: 192 * mebibyte, rate: 64 * mebibyte },
     shows: "rate",
-    entries: [ours, ws, { ...ws, label: "ws, without callbacks", variant: "ungated" }, clientNode, programToKubectl],
-    targets: [{ _tag: "Limit", metric: "rssGrowthBytes", atMost: 30 * mebibyte }]
+    entries: [
+      ours,
+      onDeno,
+      ws,
+      { ...ws, label: "ws, without callbacks", variant: "ungated" },
+      clientNode,
+      programToKubectl
+    ],
+    targets: [atMostMemory(30 * mebibyte), ...denoTargets([atMostMemory(30 * mebibyte)])]
+  },
+  {
+    name: "duplex",
+    title: "512 MiB to a command and back at once, with a hash of what comes back",
+    transports: both,
+    rounds: 3,
+    work: { kind: "duplex", bytes: 512 * mebibyte },
+    shows: "rate",
+    entries: [ours, onDeno, ws, clientNode, { ...programToKubectl, label: "program | kubectl | program" }],
+    targets: denoTargets()
+  },
+  {
+    name: "concurrent",
+    title: "200 commands at once, 1 MiB of stdout each",
+    transports: ["tls"],
+    rounds: 3,
+    work: { kind: "concurrent", bytes: 200 * mebibyte, count: 200, messageBytes: 32_769 },
+    shows: "rate",
+    // A process each takes a GiB of memory for every 20 of them.
+    entries: [
+      ours,
+      onDeno,
+      ws,
+      clientNode,
+      { ...kubectl, label: "kubectl, 20 processes", bytes: 20 * mebibyte, count: 20 }
+    ],
+    targets: denoTargets()
   },
   {
     name: "round-trip",
@@ -137,8 +117,8 @@ export const benchmarks: ReadonlyArray<Benchmark> = [
     work: { kind: "roundTrips", count: 3_000 },
     shows: "laps",
     // Bare sessions write only when the output is quiet, so they get fewer.
-    entries: [ours, { ...bare, count: 100 }, ws, clientNode, kubectl, raw],
-    targets: []
+    entries: [ours, onDeno, { ...bare, count: 100 }, ws, clientNode, kubectl, raw],
+    targets: denoTargets()
   },
   {
     name: "no-op",

@@ -42,7 +42,11 @@ const metrics = (rounds: ReadonlyArray<Measured>) => {
     "rssPeakBytes",
     "rssGrowthBytes",
     "lapMedianMillis",
+    "lapP95Millis",
     "lapP99Millis",
+    "rssPerLapBytes",
+    "activeShare",
+    "bytes",
     "count",
     "connections"
   ] as const
@@ -55,7 +59,10 @@ const metrics = (rounds: ReadonlyArray<Measured>) => {
 }
 
 /** What `--json` writes. */
-export const toJson = (outcomes: ReadonlyArray<Outcome>, kubectl: Found): unknown => ({
+export const toJson = (
+  outcomes: ReadonlyArray<Outcome>,
+  { cluster, kubectl }: { readonly cluster: string | undefined; readonly kubectl: Found }
+): unknown => ({
   date: new Date().toISOString(),
   commit: git("rev-parse", "--short", "HEAD"),
   // Changes outside of this folder: what was measured is not quite the commit.
@@ -72,13 +79,15 @@ export const toJson = (outcomes: ReadonlyArray<Outcome>, kubectl: Found): unknow
     "@effect/platform-node": versionOf("@effect/platform-node"),
     ws: versionOf("ws"),
     "@kubernetes/client-node": versionOf("@kubernetes/client-node"),
-    kubectl: kubectl._tag === "Found" ? kubectl.version : null
+    kubectl: kubectl._tag === "Found" ? kubectl.version : null,
+    deno: versionOf("deno"),
+    cluster: cluster ?? null
   },
   outcomes: outcomes.map((outcome) => ({
     name: outcome.benchmark.name,
     title: outcome.benchmark.title,
     transport: outcome.transport,
-    bytes: outcome.benchmark.work.bytes,
+    limits: outcome.limits,
     load: outcome.load.map(rounded),
     entries: outcome.results.map(({ entry, problem, rounds }) => ({
       label: entry.label,

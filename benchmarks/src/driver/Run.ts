@@ -8,7 +8,7 @@ import { join } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
 import * as Pattern from "../shared/Pattern.ts"
 import type { Report, ServerRecord, Work } from "../shared/Work.ts"
-import type { Benchmark, Entry } from "./Catalogue.ts"
+import type { Benchmark, Entry } from "./Benchmark.ts"
 import type { Server } from "./Server.ts"
 import { built } from "./stage.ts"
 import { median, quantile } from "./Statistics.ts"
@@ -20,14 +20,19 @@ export interface Measured {
   readonly processMillis: number
   readonly cpuUserMillis?: number | undefined
   readonly cpuSystemMillis?: number | undefined
-  readonly serverCpuMillis: number
+  readonly serverCpuMillis?: number | undefined
+  /** Bytes that went through. */
+  readonly bytes: number
   readonly rssPeakBytes?: number | undefined
   readonly rssGrowthBytes?: number | undefined
   readonly lapMedianMillis?: number | undefined
+  readonly lapP95Millis?: number | undefined
   readonly lapP99Millis?: number | undefined
+  readonly rssPerLapBytes?: number | undefined
+  readonly activeShare?: number | undefined
   readonly count?: number | undefined
   /** TCP connections, those of the warm-up included. */
-  readonly connections: number
+  readonly connections?: number | undefined
   readonly protocol?: string | undefined
 }
 
@@ -44,6 +49,8 @@ export interface Outcome {
   readonly benchmark: Benchmark
   readonly transport: "plain" | "tls"
   readonly results: ReadonlyArray<Result>
+  /** The most data and repetitions, where they were limited. */
+  readonly limits: ReadonlyArray<string>
   /** The machine's load over the last minute, before and after. */
   readonly load: readonly [number, number]
 }
@@ -52,43 +59,74 @@ const checkedBytes = 16 * Pattern.blockBytes
 // The server hears of a connection's end a little later than the client's process ends.
 const settleMillis = 40
 
-interface Context {
+/** What runs can be told. */
+export interface Options {
+  readonly rounds?: number | undefined
+  /** The most data that is moved, and the most repetitions. */
+  readonly bytes?: number | undefined
+  readonly count?: number | undefined
+  /** Why an entry is left out. */
+  readonly leftOut: (entry: Entry) => string | undefined
+}
+
+/** What runs need. */
+export interface Context {
   readonly server: Server
   readonly kubectl: string | undefined
+  readonly deno: string | undefined
+  /** How long a process may take. */
+  readonly limitMillis: number
 }
+
+const atMost = (value: number, limit: number | undefined): number =>
+  limit === undefined ? value : Math.min(value, limit)
 
 const toWork = (
   { server }: Context,
   benchmark: Benchmark,
   entry: Entry,
-  transport: "plain" | "tls"
+  transport: "plain" | "tls",
+  options: Options
 ): Work => ({
-  bytes: 0,
   messageBytes: 0,
   rate: 0,
   namespace: "few",
   stallMillis: 0,
   check: false,
   ...benchmark.work,
-  count: entry.count ?? benchmark.work.count ?? 0,
-  url: transport === "tls" ? server.tls : server.plain,
-  ca: transport === "tls" ? server.ca : undefined,
-  kubeconfig: server.kubeconfig,
+  bytes: atMost(entry.bytes ?? benchmark.work.bytes ?? 0, options.bytes),
+  count: atMost(entry.count ?? benchmark.work.count ?? 0, options.count),
+  ...server.reach(transport),
   variant: entry.variant
 })
+
+const running = new Set<number>()
+let isStopped = false
+
+/** Ends the processes that are measured, with all that they have started, and starts no more. */
+export const endAll = (): void => {
+  isStopped = true
+  for (const pid of running) process.kill(-pid, "SIGKILL")
+}
 
 const runProcess = async (
   context: Context,
   entry: Entry,
   work: Work
 ): Promise<{ readonly report: Report; readonly processMillis: number; readonly seen: ServerRecord }> => {
+  if (isStopped) throw new Error("stopped")
   await context.server.take()
   const begun = performance.now()
   const child = spawn(
-    process.execPath,
-    [join(built, `${entry.program}.js`), ...(entry.arguments ?? [JSON.stringify(work)])],
+    entry.runtime === "deno" ? context.deno ?? "deno" : process.execPath,
+    [
+      ...(entry.runtime === "deno" ? ["run", "--allow-all", "--no-prompt", "--node-modules-dir=manual"] : []),
+      join(built, `${entry.program}.js`),
+      ...(entry.arguments ?? [JSON.stringify(work)])
+    ],
     {
       stdio: ["ignore", "pipe", "pipe"],
+      detached: true,
       env: { ...process.env, BENCH_KUBECTL: context.kubectl }
     }
   )
@@ -100,7 +138,17 @@ const runProcess = async (
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     complaint += text
   })
+  let isLate = false
+  const deadline = setTimeout(() => {
+    isLate = true
+    // The group: what it has started would hold its output open.
+    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL")
+  }, context.limitMillis)
+  if (child.pid !== undefined) running.add(child.pid)
   const [code] = await once(child, "close") as [number | null]
+  clearTimeout(deadline)
+  if (child.pid !== undefined) running.delete(child.pid)
+  if (isLate) throw new Error(`${entry.label} has not ended after ${context.limitMillis / 1000} s`)
   const processMillis = performance.now() - begun
   const line = out.trim().split("\n").at(-1) ?? ""
   if (code !== 0 || line === "") {
@@ -111,11 +159,16 @@ const runProcess = async (
   return { report: JSON.parse(line) as Report, processMillis, seen: await context.server.take() }
 }
 
+const moving = new Set<Work["kind"]>(["stdout", "stdin", "duplex", "concurrent", "forwardDown", "forwardUp"])
+
 const measure = async (context: Context, entry: Entry, work: Work): Promise<Measured> => {
   const { processMillis, report, seen } = await runProcess(context, entry, work)
   const exec = seen.execs.at(-1)
-  if ((work.kind === "stdout" || work.kind === "stdin") && report.bytes < work.bytes) {
+  if (moving.has(work.kind) && !(report.bytes >= work.bytes)) {
     throw new Error(`${entry.label}: ${report.bytes} of ${work.bytes} bytes went through`)
+  }
+  if (work.kind === "duplex" && report.sha256 !== Pattern.sha256(work.bytes)) {
+    throw new Error(`${entry.label}: other bytes came back than were sent`)
   }
   const sum = report.laps?.reduce((total, lap) => total + lap, 0)
   const { rssBefore, rssPeak } = report
@@ -126,10 +179,14 @@ const measure = async (context: Context, entry: Entry, work: Work): Promise<Meas
     cpuUserMillis: report.cpuUserMillis,
     cpuSystemMillis: report.cpuSystemMillis,
     serverCpuMillis: seen.cpuMillis,
+    bytes: report.bytes,
     rssPeakBytes: rssPeak,
     rssGrowthBytes: rssBefore === undefined || rssPeak === undefined ? undefined : rssPeak - rssBefore,
     lapMedianMillis: report.laps === undefined ? undefined : median(report.laps),
+    lapP95Millis: report.laps === undefined ? undefined : quantile(report.laps, 0.95),
     lapP99Millis: report.laps === undefined ? undefined : quantile(report.laps, 0.99),
+    rssPerLapBytes: report.rssPerLap,
+    activeShare: report.activeShare,
     count: report.laps?.length,
     connections: seen.connections,
     protocol: exec === undefined ? undefined : `${exec.protocol}${exec.supervised ? ", supervised" : ""}`
@@ -138,15 +195,17 @@ const measure = async (context: Context, entry: Entry, work: Work): Promise<Meas
 
 /** Moves a little with every byte compared, so that the times are of work that was done right. */
 const check = async (context: Context, entry: Entry, work: Work): Promise<void> => {
-  const { seen } = await runProcess(context, entry, { ...work, bytes: checkedBytes, rate: 0, check: true })
-  const sha256In = seen.execs.at(-1)?.sha256In
-  if (work.kind === "stdin" && sha256In !== Pattern.sha256(checkedBytes)) {
-    throw new Error(`${entry.label}: the command read other bytes than were sent`)
+  const bytes = Math.min(checkedBytes, work.bytes)
+  const { report, seen } = await runProcess(context, entry, { ...work, bytes, rate: 0, check: true })
+  const sha256In = report.sha256 ?? seen.execs.at(-1)?.sha256In
+  if ((work.kind === "stdin" || work.kind === "forwardUp") && sha256In !== Pattern.sha256(bytes)) {
+    throw new Error(`${entry.label}: what read has got other bytes than were sent`)
   }
 }
 
 // What goes to /dev/null or comes without its own framing cannot be compared.
 const canCheck = (entry: Entry, work: Work): boolean =>
+  work.kind === "concurrent" || work.kind === "forwardDown" || work.kind === "forwardUp" ||
   (work.kind === "stdout" && entry.variant !== "null" && entry.variant !== "shell" && !entry.program.endsWith("raw")) ||
   (work.kind === "stdin" && !entry.program.endsWith("raw"))
 
@@ -155,13 +214,13 @@ export const run = async (
   context: Context,
   benchmark: Benchmark,
   transport: "plain" | "tls",
-  options: { readonly rounds: number | undefined; readonly leftOut: string | undefined },
+  options: Options,
   note: (text: string) => void
 ): Promise<Outcome> => {
   const before = loadavg()[0] ?? 0
   const runs = benchmark.entries.map((entry) => {
-    const problem = entry.program.endsWith("kubectl") ? options.leftOut : undefined
-    return { entry, work: toWork(context, benchmark, entry, transport), rounds: [] as Array<Measured>, problem }
+    const work = toWork(context, benchmark, entry, transport, options)
+    return { entry, work, rounds: [] as Array<Measured>, problem: options.leftOut(entry) }
   })
 
   for (const item of runs) {
@@ -187,5 +246,9 @@ export const run = async (
     }
   }
   note("")
-  return { benchmark, transport, results: runs, load: [before, loadavg()[0] ?? 0] }
+  const limits = [
+    ...(options.bytes === undefined ? [] : [`${options.bytes / Pattern.blockBytes} MiB`]),
+    ...(options.count === undefined ? [] : [`${options.count} times`])
+  ]
+  return { benchmark, transport, results: runs, limits, load: [before, loadavg()[0] ?? 0] }
 }

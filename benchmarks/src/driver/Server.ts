@@ -1,50 +1,82 @@
 /**
- * The benchmark server as the driver sees it.
+ * The servers as the driver sees them: the benchmark server, a test cluster, or a real one.
  */
 import * as Certificates from "@effect-k8s/testing/server/Certificates"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { fork } from "node:child_process"
+import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { Ready, ServerRecord } from "../shared/Work.ts"
+import type { ClusterReady, Ready, ServerRecord, Work } from "../shared/Work.ts"
+
+/** How a server is reached. */
+export type Way = "plain" | "tls"
 
 /** A running server. */
 export interface Server {
-  readonly plain: string
-  readonly tls: string
-  /** PEM text. */
-  readonly ca: string
-  /** Has the contexts `plain` and `tls`. */
-  readonly kubeconfig: string
+  /** What a client must know of it. */
+  readonly reach: (
+    way: Way
+  ) => Pick<Work, "url" | "ca" | "kubeconfig" | "context" | "pod" | "ports" | "real">
   /** What it saw since it was asked last. */
   readonly take: () => Promise<ServerRecord>
-  readonly stop: () => void
+  readonly stop: () => Promise<void>
 }
 
-/** Starts it. */
-export const start = async (): Promise<Server> => {
+const temporary = (text: string): { readonly file: string; readonly remove: () => void } => {
+  const directory = mkdtempSync(join(tmpdir(), "effect-k8s-bench-"))
+  const file = join(directory, "config")
+  writeFileSync(file, text, { mode: 0o600 })
+  return { file, remove: () => rmSync(directory, { recursive: true, force: true }) }
+}
+
+/** Starts it, and gives what it says when it is ready: what that is, its program tells. */
+const startProcess = async (
+  name: string,
+  env: Record<string, string> = {}
+): Promise<{ readonly child: ChildProcess; readonly said: unknown }> => {
+  const child = fork(join(import.meta.dirname, "../server", name), { env: { ...process.env, ...env } })
+  const failed = once(child, "exit").then(([code]) => {
+    throw new Error(`${name} ended with ${String(code)}`)
+  })
+  const [said] = await Promise.race([once(child, "message"), failed])
+  failed.catch(() => {})
+  return { child, said }
+}
+
+const takeFrom = (child: ChildProcess) => async (): Promise<ServerRecord> => {
+  child.send("take")
+  const [record] = await once(child, "message") as [ServerRecord]
+  return record
+}
+
+const stopProcess = async (child: ChildProcess): Promise<void> => {
+  if (!child.connected) return
+  const end = once(child, "exit")
+  child.disconnect()
+  await end
+}
+
+/** Starts the benchmark server. */
+export const startServer = async (): Promise<Server> => {
   const { ca, identity } = await Effect.runPromise(
     Effect.gen(function*() {
       const authority = yield* Certificates.make
       return { ca: authority.cert, identity: yield* authority.issueServer(["127.0.0.1", "localhost"]) }
     })
   )
-  const child = fork(join(import.meta.dirname, "../server/main.ts"), {
-    env: { ...process.env, BENCH_CERT: identity.cert, BENCH_KEY: Redacted.value(identity.key) }
+  const { child, said } = await startProcess("main.ts", {
+    BENCH_CERT: identity.cert,
+    BENCH_KEY: Redacted.value(identity.key)
   })
-  const [ready] = await once(child, "message") as [Ready]
+  const ready = said as Ready
   const plain = `http://127.0.0.1:${ready.plainPort}`
   const tls = `https://127.0.0.1:${ready.tlsPort}`
-
-  const directory = mkdtempSync(join(tmpdir(), "effect-k8s-bench-"))
-  const kubeconfig = join(directory, "config")
   const context = (name: string) => ({ name, context: { cluster: name, user: "bench", namespace: "few" } })
   // YAML is a superset of JSON.
-  writeFileSync(
-    kubeconfig,
+  const kubeconfig = temporary(
     JSON.stringify({
       apiVersion: "v1",
       kind: "Config",
@@ -62,20 +94,42 @@ export const start = async (): Promise<Server> => {
       contexts: [context("plain"), context("tls")]
     })
   )
-
   return {
-    plain,
-    tls,
-    ca,
-    kubeconfig,
-    take: async () => {
-      child.send("take")
-      const [record] = await once(child, "message") as [ServerRecord]
-      return record
-    },
-    stop: () => {
-      child.disconnect()
-      rmSync(directory, { recursive: true, force: true })
+    reach: (way) => ({
+      url: way === "tls" ? tls : plain,
+      ca: way === "tls" ? ca : undefined,
+      kubeconfig: kubeconfig.file,
+      context: way,
+      pod: { namespace: "few", name: "pod-0", container: "main" },
+      ports: { ping: Number.NaN, lab: Number.NaN },
+      real: false
+    }),
+    take: takeFrom(child),
+    stop: async () => {
+      await stopProcess(child)
+      kubeconfig.remove()
+    }
+  }
+}
+
+/** Starts a test cluster, whose administrator the clients are. */
+export const startTestCluster = async (): Promise<Server> => {
+  const { child, said } = await startProcess("cluster.ts")
+  const ready = said as ClusterReady
+  const kubeconfig = temporary(ready.kubeconfig)
+  return {
+    reach: () => ({
+      url: "",
+      kubeconfig: kubeconfig.file,
+      context: "admin",
+      pod: ready.pod,
+      ports: ready.ports,
+      real: true
+    }),
+    take: takeFrom(child),
+    stop: async () => {
+      await stopProcess(child)
+      kubeconfig.remove()
     }
   }
 }

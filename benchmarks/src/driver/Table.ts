@@ -1,12 +1,10 @@
 /**
  * An outcome as a table for the terminal.
  */
-import type { Shape } from "./Catalogue.ts"
+import { mebibyte, type Shape } from "./Benchmark.ts"
 import type { Measured, Outcome, Result } from "./Run.ts"
 import { type Spread, spread } from "./Statistics.ts"
 import { faster, judgeAll } from "./Targets.ts"
-
-const mebibyte = 1024 * 1024
 
 const number = (value: number): string =>
   value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(value >= 1 ? 2 : 3)
@@ -37,14 +35,25 @@ const ratio: Column = ["effect-k8s is", (result, { results: [ours] }) => {
 }]
 const protocol: Column = ["protocol", (result) => result.rounds[0]?.protocol ?? ""]
 
+const cpuEach: Column = ["CPU ms each", (result) =>
+  cell(of(result, (round) => {
+    const used = cpu(round)
+    return used === undefined || round.count === undefined ? undefined : used / round.count
+  }))]
+
 const columns: Record<Shape, ReadonlyArray<Column>> = {
   rate: [
     [
       "MB/s",
-      (result, { benchmark }) => wide(of(result, (round) => (benchmark.work.bytes ?? 0) / 1000 / round.wallMillis))
+      (result) => wide(of(result, (round) => round.bytes / 1000 / round.wallMillis))
     ],
     ["ms", (result) => cell(of(result, (round) => round.wallMillis))],
     cpuSeconds,
+    ["CPU s/GB", (result) =>
+      cell(of(result, (round) => {
+        const used = cpu(round)
+        return used === undefined || round.bytes === 0 ? undefined : used * 1_000_000 / round.bytes
+      }))],
     ["server CPU s", (result) => cell(of(result, (round) => round.serverCpuMillis), 1000)],
     peak,
     growth,
@@ -56,15 +65,27 @@ const columns: Record<Shape, ReadonlyArray<Column>> = {
     ["p99 ms", (result) => cell(of(result, (round) => round.lapP99Millis))],
     ["times", (result) => String(result.rounds[0]?.count ?? "")],
     ["all ms", (result) => cell(of(result, (round) => round.wallMillis))],
-    ["CPU ms each", (result) =>
-      cell(of(result, (round) => {
-        const used = cpu(round)
-        return used === undefined || round.count === undefined ? undefined : used / round.count
-      }))],
+    cpuEach,
     peak,
     growth,
     ["connections", (result) => cell(of(result, (round) => round.connections))],
     protocol
+  ],
+  connects: [
+    ["p50 ms", (result) => wide(of(result, (round) => round.lapMedianMillis))],
+    ["p95 ms", (result) => cell(of(result, (round) => round.lapP95Millis))],
+    ["times", (result) => String(result.rounds[0]?.count ?? "")],
+    cpuEach,
+    ["MiB per 1,000", (result) => cell(of(result, (round) => round.rssPerLapBytes), mebibyte / 1000)],
+    peak,
+    growth,
+    ["TCP connections", (result) => cell(of(result, (round) => round.connections))]
+  ],
+  beside: [
+    ["of its rate alone", (result) => wide(of(result, (round) => round.activeShare))],
+    ["MB/s", (result) => cell(of(result, (round) => round.bytes / 1000 / round.wallMillis))],
+    peak,
+    growth
   ],
   process: [
     ["process ms", (result) => wide(of(result, (round) => round.processMillis))],
@@ -75,7 +96,7 @@ const columns: Record<Shape, ReadonlyArray<Column>> = {
 }
 
 /** Lines of equal columns, the first to the left and the others to the right. */
-const align = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
+export const align = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
   return rows.map((row) =>
     row.map((text, column) => column === 0 ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0))
@@ -85,7 +106,7 @@ const align = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string
 
 /** The table, and below it what was left out and what was reached. */
 export const render = (outcome: Outcome): string => {
-  const { benchmark, load, results, transport } = outcome
+  const { benchmark, limits, load, results, transport } = outcome
   const shown = columns[benchmark.shows]
   const rows = results.filter(({ rounds }) => rounds.length > 0).map((result) => [
     result.entry.label,
@@ -93,7 +114,9 @@ export const render = (outcome: Outcome): string => {
   ])
   const rounds = Math.max(...results.map((result) => result.rounds.length))
   return [
-    `${benchmark.name}, ${transport}: ${benchmark.title}`,
+    `${benchmark.name}, ${transport}: ${benchmark.title}${
+      limits.length === 0 ? "" : `; but at most ${limits.join(", ")}`
+    }`,
     `medians (least-most) of ${rounds} rounds; load ${load[0].toFixed(1)} before, ${load[1].toFixed(1)} after`,
     ...align([["", ...shown.map(([title]) => title)], ...rows]),
     ...results.flatMap(({ entry, problem }) => problem === undefined ? [] : [`left out: ${entry.label}: ${problem}`]),

@@ -1,7 +1,7 @@
 /**
  * Whether what was to be reached was reached.
  */
-import type { Target } from "./Catalogue.ts"
+import { mebibyte, type Metric, type Target } from "./Benchmark.ts"
 import type { Measured, Outcome, Result } from "./Run.ts"
 import { median } from "./Statistics.ts"
 
@@ -14,7 +14,22 @@ export interface Verdict {
   readonly met?: boolean | undefined
 }
 
-const mebibyte = 1024 * 1024
+/** What a metric is called, and the unit that it is shown in. */
+const metrics: Readonly<Record<Metric, { readonly text: (limit: number) => string; readonly unit?: number }>> = {
+  rssGrowthBytes: { text: (limit) => `${limit} MiB of memory's growth`, unit: mebibyte },
+  rssPerLapBytes: { text: (limit) => `${limit} MiB of memory's growth over 1,000 connections`, unit: mebibyte / 1000 },
+  wallMillis: { text: (limit) => `${limit} ms` },
+  lapMedianMillis: { text: (limit) => `${limit} ms in the middle` },
+  connections: { text: (limit) => `${limit} connection${limit === 1 ? "" : "s"}` },
+  activeShare: { text: (limit) => `${limit} of its rate alone` }
+}
+
+/** Time for as much, whatever was measured: per lap, or per byte, or as it is. */
+const cost = (measured: Measured): number =>
+  measured.lapMedianMillis ?? (measured.bytes > 0 ? measured.wallMillis / measured.bytes : measured.wallMillis)
+
+const cpuPerByte = ({ bytes, cpuSystemMillis = Number.NaN, cpuUserMillis = Number.NaN }: Measured): number =>
+  (cpuSystemMillis + cpuUserMillis) / bytes
 
 /** `f` for each round that both have. */
 const pairs = (
@@ -29,13 +44,14 @@ const pairs = (
 
 /** How many times as fast `a` is as `b`, or `undefined` when one of them was not measured. */
 export const faster = (a: Result, b: Result): number | undefined => {
-  const ratios = pairs(a, b, (one, other) => other.wallMillis / one.wallMillis)
+  const ratios = pairs(a, b, (one, other) => cost(other) / cost(one))
   return ratios.length === 0 ? undefined : median(ratios)
 }
 
 const judge = (outcome: Outcome, target: Target): Verdict => {
-  const [ours] = outcome.results
   const find = (label: string): Result | undefined => outcome.results.find(({ entry }) => entry.label === label)
+  const ours = target.of === undefined ? outcome.results[0] : find(target.of)
+  const whose = target.of === undefined ? "" : `${target.of}: `
   switch (target._tag) {
     case "Faster": {
       const ratios = target.than.flatMap((label) => {
@@ -45,7 +61,7 @@ const judge = (outcome: Outcome, target: Target): Verdict => {
       })
       const value = ratios.length === 0 ? undefined : Math.min(...ratios)
       return {
-        text: `at least ${target.atLeast} times as fast as ${target.than.join(" and ")}`,
+        text: `${whose}at least ${target.atLeast} times as fast as ${target.than.join(" and ")}`,
         value,
         limit: target.atLeast,
         met: value === undefined ? undefined : value >= target.atLeast
@@ -59,23 +75,39 @@ const judge = (outcome: Outcome, target: Target): Verdict => {
       const value = ratios.length === 0 ? undefined : median(ratios)
       const what = target.metric === "wallMillis" ? "imports" : "the whole process"
       return {
-        text: `${what} at most ${target.atMost} times as long as with ${target.than}`,
+        text: `${whose}${what} at most ${target.atMost} times as long as with ${target.than}`,
         value,
         limit: target.atMost,
         met: value === undefined ? undefined : value <= target.atMost
       }
     }
-    case "Limit": {
+    case "Cheaper": {
+      const other = find(target.than)
+      const ratios = ours === undefined || other === undefined
+        ? []
+        : pairs(ours, other, (one, other) => cpuPerByte(one) / cpuPerByte(other)).filter((ratio) =>
+          !Number.isNaN(ratio)
+        )
+      const value = ratios.length === 0 ? undefined : median(ratios)
+      return {
+        text: `${whose}less processor time for the same data than ${target.than}, whose is 1`,
+        value,
+        limit: 1,
+        met: value === undefined ? undefined : value < 1
+      }
+    }
+    case "Limit":
+    case "Floor": {
       const values = ours?.rounds.map((round) => round[target.metric]).filter((value) => value !== undefined) ?? []
-      const unit = target.metric === "rssGrowthBytes" ? mebibyte : 1
+      const { text, unit = 1 } = metrics[target.metric]
       const value = values.length === 0 ? undefined : median(values) / unit
-      const limit = target.atMost / unit
-      const what = target.metric === "rssGrowthBytes"
-        ? `memory grows by at most ${limit} MiB`
-        : target.metric === "wallMillis"
-        ? `at most ${limit} ms`
-        : `at most ${limit} connection`
-      return { text: what, value, limit, met: value === undefined ? undefined : value <= limit }
+      const limit = (target._tag === "Limit" ? target.atMost : target.atLeast) / unit
+      return {
+        text: `${whose}at ${target._tag === "Limit" ? "most" : "least"} ${text(limit)}`,
+        value,
+        limit,
+        met: value === undefined ? undefined : target._tag === "Limit" ? value <= limit : value >= limit
+      }
     }
   }
 }

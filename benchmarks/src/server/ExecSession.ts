@@ -6,7 +6,8 @@ import { createHash } from "node:crypto"
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
 import * as Pattern from "../shared/Pattern.ts"
-import { Command, type ExecRecord } from "../shared/Work.ts"
+import { Command } from "../shared/Words.ts"
+import type { ExecRecord } from "../shared/Work.ts"
 import * as FrameReader from "./FrameReader.ts"
 import * as Frames from "./Frames.ts"
 import { readInto } from "./readInto.ts"
@@ -88,6 +89,18 @@ export const run = (
     if (mark === undefined || ended) close()
   }
 
+  /** Writes to the client, and reads no more of it before that is on its way. */
+  let isWaiting = false
+  const echo = (bytes: Uint8Array): void => {
+    if (socket.write(Frames.message(1, bytes)) || isWaiting) return
+    isWaiting = true
+    socket.pause()
+    socket.once("drain", () => {
+      isWaiting = false
+      socket.resume()
+    })
+  }
+
   const [name, first, second] = words
   const rate = name === Command.In ? Number(first) : 0
   const hash = name === Command.In && second === "hash" ? createHash("sha256") : undefined
@@ -107,7 +120,7 @@ export const run = (
       bytesIn += size
       if (bytes === undefined) return
       hash?.update(bytes)
-      if (name === Command.Echo) socket.write(Frames.message(1, bytes))
+      if (name === Command.Echo) echo(bytes)
     },
     end: () => {
       if (ended) return

@@ -28,7 +28,12 @@ export const make = (handler: Handler, wantsBytes: boolean): (chunk: Uint8Array)
   const unmasked = (chunk: Uint8Array, from: number, to: number): Uint8Array => {
     const mask = header.subarray(needs - 4, needs)
     const bytes = new Uint8Array(to - from)
-    for (let i = 0; i < bytes.length; i++) bytes[i] = chunk[from + i]! ^ mask[(phase + i) & 3]!
+    bytes.set(chunk.subarray(from, to))
+    const turned = Uint8Array.from({ length: 4 }, (_, i) => mask[(phase + i) & 3]!)
+    const [word = 0] = new Uint32Array(turned.buffer)
+    const words = new Uint32Array(bytes.buffer, 0, bytes.length >> 2)
+    for (let i = 0; i < words.length; i++) words[i] = words[i]! ^ word
+    for (let i = words.length * 4; i < bytes.length; i++) bytes[i] = bytes[i]! ^ turned[i & 3]!
     return bytes
   }
 

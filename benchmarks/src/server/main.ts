@@ -63,8 +63,13 @@ for (const server of [plain, tls]) {
   server.on("sessionError", () => {})
 }
 
+// Go's servers let as many wait as the system does; with Node's 511, a thousand clients at once wait for repeated SYNs.
+const backlog = 4096
+
 const listen = (server: http.Server | http2.Http2SecureServer): Promise<number> =>
-  new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve((server.address() as AddressInfo).port)))
+  new Promise((resolve) =>
+    server.listen({ port: 0, host: "127.0.0.1", backlog }, () => resolve((server.address() as AddressInfo).port))
+  )
 
 const ready: Ready = { plainPort: await listen(plain), tlsPort: await listen(tls) }
 process.send(ready)

@@ -1,12 +1,15 @@
 /**
- * What a process uses, measured in it.
+ * What a process uses, measured in it, or of another one from the outside.
  */
+import { createHash } from "node:crypto"
 import { readFileSync, writeFileSync } from "node:fs"
 import * as Pattern from "./Pattern.ts"
 import type { Report } from "./Work.ts"
 
 const kibibyte = 1024
 const samplingMillis = 10
+// The clock in which Linux counts the processor time of other processes.
+const tickMillis = 10
 
 /** A line of `/proc/PID/status` in bytes; absent elsewhere than on Linux. */
 export const statusBytes = (pid: number | "self", field: "VmRSS" | "VmHWM"): number | undefined => {
@@ -18,41 +21,70 @@ export const statusBytes = (pid: number | "self", field: "VmRSS" | "VmHWM"): num
   }
 }
 
-// Linux forgets the peak of a process on this; elsewhere the samples must do.
-const resetPeak = (): boolean => {
+/** Processor time in milliseconds. */
+export interface Cpu {
+  readonly user: number
+  readonly system: number
+}
+
+/** Processor time of a process, or of those of its children that have ended. Absent elsewhere than on Linux. */
+export const cpuOf = (pid: number | "self", of: "process" | "children"): Cpu | undefined => {
   try {
-    writeFileSync("/proc/self/clear_refs", "5")
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ")
+    const [user, system] = of === "process" ? [11, 12] : [13, 14]
+    return { user: Number(fields[user]) * tickMillis, system: Number(fields[system]) * tickMillis }
+  } catch {
+    return undefined
+  }
+}
+
+// Linux forgets the peak of a process on this; elsewhere the samples must do.
+const resetPeak = (pid: number | "self"): boolean => {
+  try {
+    writeFileSync(`/proc/${pid}/clear_refs`, "5")
     return true
   } catch {
     return false
   }
 }
 
-/** Runs work and tells what it took. */
+const ownCpu = (): Cpu => {
+  const { system, user } = process.cpuUsage()
+  return { user: user / 1000, system: system / 1000 }
+}
+
+/** What the work itself tells. */
+export type Outcome = Pick<Report, "bytes" | "laps" | "sha256" | "wallMillis" | "activeShare" | "rssPerLap">
+
+/** Runs work and tells what it took: this process, or another one that does it for this one. */
 export const measure = async (
-  work: () => Promise<Pick<Report, "bytes" | "laps" | "sha256">>
+  work: () => Promise<Outcome>,
+  pid: number | "self" = "self"
 ): Promise<Report> => {
-  const rssBefore = process.memoryUsage.rss()
+  const rss = (): number => (pid === "self" ? process.memoryUsage().rss : statusBytes(pid, "VmRSS")) ?? 0
+  const cpu = (): Cpu | undefined => pid === "self" ? ownCpu() : cpuOf(pid, "process")
+  const rssBefore = rss()
   let rssPeak = rssBefore
-  const exact = resetPeak()
+  const exact = resetPeak(pid)
   const sampling = exact ? undefined : setInterval(() => {
-    rssPeak = Math.max(rssPeak, process.memoryUsage.rss())
+    rssPeak = Math.max(rssPeak, rss())
   }, samplingMillis)
-  const cpu = process.cpuUsage()
+  const before = cpu()
   const begun = performance.now()
   const result = await work()
   const wallMillis = performance.now() - begun
   const endedAt = performance.timeOrigin + performance.now()
-  const used = process.cpuUsage(cpu)
+  const after = cpu()
   clearInterval(sampling)
   return {
-    ...result,
     wallMillis,
+    ...result,
     endedAt,
-    cpuUserMillis: used.user / 1000,
-    cpuSystemMillis: used.system / 1000,
+    ...(before === undefined || after === undefined
+      ? {}
+      : { cpuUserMillis: after.user - before.user, cpuSystemMillis: after.system - before.system }),
     rssBefore,
-    rssPeak: Math.max(rssPeak, (exact ? statusBytes("self", "VmHWM") : undefined) ?? 0)
+    rssPeak: Math.max(rssPeak, (exact ? statusBytes(pid, "VmHWM") : undefined) ?? 0)
   }
 }
 
@@ -65,6 +97,19 @@ export const laps = async (count: number, once: () => Promise<void>): Promise<Re
     times.push(performance.now() - begun)
   }
   return times
+}
+
+/** The slope of the straight line that fits best through values at equal distances. */
+export const slope = (values: ReadonlyArray<number>): number => {
+  const middle = (values.length - 1) / 2
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length
+  let above = 0
+  let below = 0
+  values.forEach((value, i) => {
+    above += (i - middle) * (value - mean)
+    below += (i - middle) ** 2
+  })
+  return below === 0 ? 0 : above / below
 }
 
 /** Takes output: counts it, or checks it against the pattern as it comes. */
@@ -88,5 +133,19 @@ export const receiver = (check: boolean): Receiver => {
       }
       bytes += chunk.length
     }
+  }
+}
+
+/** A receiver that hashes. */
+export const hasher = (): Receiver & { readonly sha256: () => string } => {
+  const hash = createHash("sha256")
+  let bytes = 0
+  return {
+    bytes: () => bytes,
+    take: (chunk) => {
+      hash.update(chunk)
+      bytes += chunk.length
+    },
+    sha256: () => hash.digest("hex")
   }
 }

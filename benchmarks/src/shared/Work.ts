@@ -9,8 +9,16 @@ export interface Work {
   readonly url: string
   /** PEM text; absent for plain. */
   readonly ca?: string | undefined
-  /** For clients that are programs of their own. */
+  /** For clients that are programs of their own, and for all where the server is a cluster. */
   readonly kubeconfig: string
+  /** The context in it. */
+  readonly context: string
+  /** What the commands run in, and what connections are forwarded to. */
+  readonly pod: Place
+  /** Where the pod listens; `NaN` where nothing does. */
+  readonly ports: Ports
+  /** Whether the pod runs real programs, and not the benchmark server's words. */
+  readonly real: boolean
   /** The form of the client: `bare`, `null`; what it means is the client's. */
   readonly variant?: string | undefined
   readonly bytes: number
@@ -26,7 +34,35 @@ export interface Work {
 }
 
 /** What is measured. */
-export type Kind = "stdout" | "stdin" | "stalled" | "roundTrips" | "noops" | "lists" | "cold"
+export type Kind =
+  | "stdout"
+  | "stdin"
+  | "stalled"
+  | "roundTrips"
+  | "noops"
+  | "lists"
+  | "cold"
+  | "duplex"
+  | "concurrent"
+  | "forwardDown"
+  | "forwardUp"
+  | "forwardConnects"
+  | "forwardStalled"
+
+/** A container. */
+export interface Place {
+  readonly namespace: string
+  readonly name: string
+  readonly container: string
+}
+
+/** The ports of the pod. */
+export interface Ports {
+  /** Gives back the first byte, and ends. */
+  readonly ping: number
+  /** Does what the first line of a connection says; see `Words`. */
+  readonly lab: number
+}
 
 /** What one process measured. Times in milliseconds, memory in bytes. */
 export interface Report {
@@ -45,6 +81,10 @@ export interface Report {
   readonly sha256?: string | undefined
   /** Single times of repeated work. */
   readonly laps?: ReadonlyArray<number> | undefined
+  /** The rate of a connection beside one that is not read, as a part of its rate alone. */
+  readonly activeShare?: number | undefined
+  /** How resident memory went over the laps: the slope of a straight line through it. */
+  readonly rssPerLap?: number | undefined
   readonly version?: string | undefined
 }
 
@@ -60,28 +100,24 @@ export interface ExecRecord {
   readonly sha256In?: string | undefined
 }
 
-/** What the server saw since it was asked last. */
+/** What the server saw since it was asked last. What a cluster does not tell is absent. */
 export interface ServerRecord {
   /** Processor time of the server, to tell what it limits. */
-  readonly cpuMillis: number
-  readonly connections: number
-  readonly requests: number
+  readonly cpuMillis?: number | undefined
+  readonly connections?: number | undefined
+  readonly requests?: number | undefined
   readonly execs: ReadonlyArray<ExecRecord>
 }
 
-/** Where the server is, once it listens. */
+/** What a test cluster tells, once its pod runs. */
+export interface ClusterReady {
+  readonly kubeconfig: string
+  readonly pod: Place
+  readonly ports: Ports
+}
+
+/** Where the benchmark server is, once it listens. */
 export interface Ready {
   readonly plainPort: number
   readonly tlsPort: number
 }
-
-/** The commands that the server's pod knows. The first word names them. */
-export const Command = {
-  /** `out BYTES MESSAGE_BYTES`: writes the pattern, in whole blocks. */
-  Out: "out",
-  /** `in RATE HASH`: reads stdin to its end, so many bytes a second (0: all it can), and writes how many there were. */
-  In: "in",
-  /** Writes what it reads, until the end of stdin. */
-  Echo: "echo",
-  Noop: "true"
-} as const

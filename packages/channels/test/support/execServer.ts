@@ -99,6 +99,8 @@ export interface Settings {
   readonly kill?: ((killed: Killed) => Effect.Effect<number | undefined>) | undefined
   /** What a read of a pod is answered with. */
   readonly pod?: ((name: string) => Response) | undefined
+  /** The client's; none unless told. */
+  readonly credentials?: Credentials.Credentials["Service"] | undefined
 }
 
 /** An answer other than 101. */
@@ -400,7 +402,7 @@ export const make = Effect.fnUntraced(function*(
   })
   const client = yield* KubeClient.make({
     endpoint: { url: new URL(`https://${name}`) },
-    credentials: Credentials.make(),
+    credentials: settings.credentials ?? Credentials.make(),
     namespace: "ns"
   }).pipe(Effect.provideService(Transport.Platform, platform))
   return { client, asked, sessions, open: () => open, accepted: Queue.take(accepted), killed, reads }

@@ -33,6 +33,8 @@ export interface Settings {
   readonly pongs?: boolean | undefined
   /** The status of a refused upgrade; what is no upgrade to SPDY is refused with 400 anyway. */
   readonly refuses?: ((method: string, path: string) => number | undefined) | undefined
+  /** The client's; none unless told. */
+  readonly credentials?: Credentials.Credentials["Service"] | undefined
 }
 
 /** Starts a server with one pod, `p`. */
@@ -40,6 +42,7 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
   const pairs: Array<ServerPair> = []
   const pings: Array<number> = []
   const asked: Array<string> = []
+  const authorizations: Array<string | undefined> = []
   let sockets = 0
   let open = 0
   let uid = "first"
@@ -117,6 +120,7 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
       Effect.sync(() => {
         const { pathname } = Option.getOrThrow(HttpClientRequest.toUrl(request))
         asked.push(`${request.method} ${pathname.split("/").at(-1)}`)
+        authorizations.push(request.headers["authorization"])
         const status = settings.refuses?.(request.method, pathname)
         if (status !== undefined || request.headers["upgrade"] !== SpdyHandshake.upgradeName) {
           return { _tag: "Refused", status: status ?? 400, headers: Headers.empty, body: new Uint8Array(0) }
@@ -130,7 +134,7 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
   })
   const client = yield* KubeClient.make({
     endpoint: { url: new URL("https://memory") },
-    credentials: Credentials.make(),
+    credentials: settings.credentials ?? Credentials.make(),
     namespace: "ns"
   }).pipe(Effect.provideService(Transport.Platform, platform))
   return {
@@ -138,6 +142,8 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
     pairs,
     pings,
     asked,
+    /** What each of them was authorised by. */
+    authorizations,
     sockets: () => sockets,
     open: () => open,
     /** Another pod takes the name. */
