@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Headers from "effect/http/Headers"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Queue from "effect/Queue"
@@ -204,6 +205,8 @@ const serveSession = (
     // When the client is gone, so is what runs for it.
     const raw = (bytes: Uint8Array): Effect.Effect<void> =>
       Effect.catch(connection.write([bytes]), () => Effect.interrupt)
+    // What the reader says goes by itself: it is still to hear that the client has left.
+    const answer = (bytes: Uint8Array): Effect.Effect<void> => Effect.ignore(connection.write([bytes]))
     const frame = (opcode: Frame.Opcode, payload: Uint8Array, prefix?: number): Effect.Effect<void> =>
       raw(Frame.encode({ opcode, payload, prefix }, undefined))
     const say = (sent: Sent): void => {
@@ -213,12 +216,15 @@ const serveSession = (
     }
 
     const spdy = asked.transport === "spdy" ? SpdyWire.make() : undefined
+    const allOpen = Latch.makeUnsafe(false)
+    const streams = [true, asked.stdin, asked.stdout, asked.stderr && !asked.tty, asked.tty].filter(Boolean).length
     const takeSpdy = (wire: NonNullable<typeof spdy>, chunk: Uint8Array): Effect.Effect<void> => {
       const { answers, sent } = wire.take(chunk)
       sent.forEach(say)
+      if (wire.streams() === streams) allOpen.openUnsafe()
       const pongs = sent.some(({ _tag }) => _tag === "Ping") && settings.pongs !== false ? [wire.pong()] : []
       const bytes = Buffer.concat([answers, ...pongs])
-      return bytes.length === 0 ? Effect.void : raw(bytes)
+      return bytes.length === 0 ? Effect.void : answer(bytes)
     }
 
     const frames = Frame.makeDecoder({ role: "server" })
@@ -256,7 +262,9 @@ const serveSession = (
             say({ _tag: "Violation", message: event.error.message })
         }
       }
-      return pings > 0 && settings.pongs !== false ? frame(Frame.Opcode.Pong, new Uint8Array(0)) : Effect.void
+      return pings > 0 && settings.pongs !== false
+        ? answer(Frame.encode({ opcode: Frame.Opcode.Pong, payload: new Uint8Array(0) }, undefined))
+        : Effect.void
     }
     const read = Effect.gen(function*() {
       while (true) {
@@ -276,8 +284,12 @@ const serveSession = (
         : Effect.suspend(() => raw(spdy.message(channel, bytesOf(data))))
     const either = (ofSpdy: (wire: NonNullable<typeof spdy>) => Uint8Array, otherwise: Effect.Effect<void>) =>
       spdy === undefined ? otherwise : Effect.suspend(() => raw(ofSpdy(spdy)))
-    // A server of SPDY has nothing to speak on before the client has opened its streams.
-    if (spdy !== undefined) yield* settle
+    // A server of SPDY has nothing to speak on before the client has opened its streams, and waits for all of them.
+    if (spdy !== undefined) {
+      yield* settings.reads === false
+        ? settle
+        : Effect.raceFirst(allOpen.await, Deferred.await(left))
+    }
     return {
       asked,
       protocol,
@@ -309,7 +321,8 @@ const serveSession = (
     }
   })
 
-const acceptOf = (key: string): string => createHash("sha1").update(Handshake.acceptInput(key)).digest("base64")
+/** The accept value of a key. */
+export const acceptOf = (key: string): string => createHash("sha1").update(Handshake.acceptInput(key)).digest("base64")
 
 /** A server that does this, and a client of it in namespace `ns`. Its address is `name`. */
 export const make = Effect.fnUntraced(function*(

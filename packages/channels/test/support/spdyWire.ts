@@ -24,6 +24,8 @@ export const make = () => {
   const pings: Array<number> = []
   return {
     streamOf,
+    /** How many streams the client has opened. */
+    streams: (): number => channelOf.size,
     message: (channel: number, bytes: Uint8Array): Uint8Array => SpdyFrame.encodeData(streamOf(channel), bytes),
     ping: (): Uint8Array => streams.ping(),
     pong: (): Uint8Array => SpdyFrame.encodePing(pings.at(-1) ?? 1),
