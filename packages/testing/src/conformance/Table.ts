@@ -4,6 +4,8 @@
 import type { Row } from "./Row.ts"
 import { rows as attach } from "./rows/attach.ts"
 import { rows as exec } from "./rows/exec.ts"
+import { rows as forwardEnds } from "./rows/forwardEnds.ts"
+import { rows as forwardLoad } from "./rows/forwardLoad.ts"
 import { rows as kill } from "./rows/kill.ts"
 import { rows as liveness } from "./rows/liveness.ts"
 import { rows as messages } from "./rows/messages.ts"
@@ -34,5 +36,7 @@ export const table: ReadonlyArray<Row> = [
   ...kill,
   ...pipeline,
   ...spdy,
-  ...portForward
+  ...portForward,
+  ...forwardEnds,
+  ...forwardLoad
 ]
