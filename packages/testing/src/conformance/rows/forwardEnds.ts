@@ -11,7 +11,7 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as Net from "node:net"
 import * as ForwardFault from "../../pods/ForwardFault.ts"
-import { ask, eachTransport, echo, get, once, open, readAll, send, shared } from "../Forwards.ts"
+import { ask, eachTransport, echo, get, local, once, open, readAll, send, shared } from "../Forwards.ts"
 import { Lab } from "../Lab.ts"
 import * as Pods from "../Pods.ts"
 import { check, failureOf, reasonOf, type Row, row, same } from "../Row.ts"
@@ -56,6 +56,26 @@ export const rows: ReadonlyArray<Row> = [
       shared
     )
   }, { only: once }),
+  row(
+    "P5",
+    "a listener outlives what carries its connections, which are broken off, and ends with its scope",
+    function*() {
+      const { ports, target, tunnel } = yield* Lab
+      const at = yield* Effect.scoped(Effect.gen(function*() {
+        const { ports: [listening] } = yield* PortForward.listen(target("web"), [{ remote: ports.lab, local: 0 }])
+        const { host, port } = listening!.local
+        const broken = yield* Effect.forkChild(local(host, port, "swallow\n"))
+        yield* Effect.sleep("200 millis")
+        yield* tunnel.drop("fin")
+        yield* check((yield* Fiber.join(broken)).startsWith("error: "), "a connection that was lost has ended in order")
+        yield* same(yield* local(host, port, "late 0\n"), "late\n", "a new connection")
+        return { host, port }
+      }))
+      const refused = yield* local(at.host, at.port, "late 0\n")
+      yield* check(refused.includes("ECONNREFUSED"), `something still listens: ${refused}`)
+    },
+    { only: { path: "tunnel", why: "the tunnel is what goes wrong" } }
+  ),
   row("P6", "a socket that is lost fails its connections, and new ones go on with another", function*() {
     const { ports, tunnel } = yield* Lab
     for (const how of ["fin", "reset"] as const) {
