@@ -90,6 +90,8 @@ export interface Settings {
   readonly protocols?: ReadonlyArray<RemoteCommand.Subprotocol> | undefined
   /** Whether it speaks SPDY; no unless told: it is refused with a 403 without a body. */
   readonly spdy?: boolean | undefined
+  /** The type of the stream of SPDY that it does not take; it takes all unless told. */
+  readonly refusesStream?: string | undefined
   /** Answers in place of the handshake, or lets it go on. */
   readonly refuse?: ((asked: Asked, n: number) => Answer | undefined) | undefined
   /** Whether pings are answered; yes unless told. */
@@ -215,16 +217,16 @@ const serveSession = (
       if (sent._tag === "Close" || sent._tag === "Fin") Deferred.doneUnsafe(left, Effect.void)
     }
 
-    const spdy = asked.transport === "spdy" ? SpdyWire.make() : undefined
+    const spdy = asked.transport === "spdy" ? SpdyWire.make(settings.refusesStream) : undefined
     const allOpen = Latch.makeUnsafe(false)
     const streams = [true, asked.stdin, asked.stdout, asked.stderr && !asked.tty, asked.tty].filter(Boolean).length
     const takeSpdy = (wire: NonNullable<typeof spdy>, chunk: Uint8Array): Effect.Effect<void> => {
       const { answers, sent } = wire.take(chunk)
       sent.forEach(say)
-      if (wire.streams() === streams) allOpen.openUnsafe()
       const pongs = sent.some(({ _tag }) => _tag === "Ping") && settings.pongs !== false ? [wire.pong()] : []
       const bytes = Buffer.concat([answers, ...pongs])
-      return bytes.length === 0 ? Effect.void : answer(bytes)
+      const opened = wire.streams() === streams ? Effect.asVoid(allOpen.open) : Effect.void
+      return bytes.length === 0 ? opened : Effect.andThen(answer(bytes), opened)
     }
 
     const frames = Frame.makeDecoder({ role: "server" })
