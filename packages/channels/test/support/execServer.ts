@@ -12,6 +12,7 @@ import * as MemoryTransport from "@effect-k8s/core/MemoryTransport"
 import * as Transport from "@effect-k8s/core/Transport"
 import type { TransportError } from "@effect-k8s/core/TransportError"
 import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Headers from "effect/http/Headers"
@@ -158,11 +159,14 @@ export const settle: Effect.Effect<void> = Effect.promise(async () => {
  * Waits for a fiber and lets time pass meanwhile, in steps that are small beside any deadline: digests are computed on
  * another thread, which takes no virtual time.
  */
-export const joined = Effect.fnUntraced(function*<A, E>(fiber: Fiber.Fiber<A, E>): Effect.fn.Return<A, E> {
+export const joined = Effect.fnUntraced(function*<A, E>(
+  fiber: Fiber.Fiber<A, E>,
+  step: Duration.Input = "10 millis"
+): Effect.fn.Return<A, E> {
   while (fiber.pollUnsafe() === undefined) {
     yield* settle
     yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
-    yield* TestClock.adjust("10 millis")
+    yield* TestClock.adjust(step)
   }
   return yield* Fiber.join(fiber)
 })

@@ -32,6 +32,8 @@ export interface ServerPair {
   readonly send: (payload: Uint8Array) => Effect.Effect<void>
   readonly say: (text: string) => Effect.Effect<void>
   readonly end: (type: "data" | "error") => Effect.Effect<void>
+  /** Ends in order what carries it. */
+  readonly goodbye: Effect.Effect<void>
 }
 
 /** How the server behaves. */
@@ -42,6 +44,8 @@ export interface Settings {
   readonly pongs?: boolean | undefined
   /** What it speaks; SPDY alone unless told. Anything else is refused with 400. */
   readonly speaks?: ReadonlyArray<Carrier> | undefined
+  /** Whether a connection is reset instead; none is unless told. */
+  readonly resets?: ((port: string) => boolean) | undefined
   /** What it does by itself with a connection that it has taken, whenever bytes come. */
   readonly onBytes?: ((pair: ServerPair) => Effect.Effect<void>) | undefined
   /** The status of a refused upgrade. */
@@ -106,6 +110,7 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
           const { headers, stream } = event
           const get = (name: string): string => SpdyHeaders.get(headers, name) ?? ""
           const takes = settings.takes?.(socket, get("port")) !== false
+          if (settings.resets?.(get("port")) === true) return write(streams.reset(stream, 5))
           if (get("streamtype") === "error") {
             errors.set(get("requestid"), stream)
             return takes ? write(streams.reply(stream)) : Effect.void
@@ -124,7 +129,10 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
             got: () => ({ ...state }),
             send: (payload) => data(stream, payload),
             say: (text) => data(error, new TextEncoder().encode(text)),
-            end: (type) => write(streams.end(type === "data" ? stream : error))
+            end: (type) => write(streams.end(type === "data" ? stream : error)),
+            goodbye: transport === "spdy"
+              ? write(streams.goAway())
+              : Effect.ignore(connection.write([Frame.encodeClose(1000, "", undefined)]))
           }
           pairs.push(pair)
           byStream.set(stream, pair)
@@ -165,7 +173,8 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
         send: (payload) => message(0, payload),
         say: (text) => message(1, new TextEncoder().encode(text)),
         // It is the end of the connection that tells; the words have none.
-        end: (type) => type === "data" ? Effect.void : write(Frame.encodeClose(1000, "", undefined))
+        end: (type) => type === "data" ? Effect.void : write(Frame.encodeClose(1000, "", undefined)),
+        goodbye: write(Frame.encodeClose(1000, "", undefined))
       }
       pairs.push(pair)
       const prologue = Uint8Array.of(Number(port) & 0xff, Number(port) >> 8)
