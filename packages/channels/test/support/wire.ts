@@ -6,6 +6,7 @@ import type { KubeClient } from "@effect-k8s/core/KubeClient"
 import { ConnectionLost, TransportError } from "@effect-k8s/core/TransportError"
 import { assert } from "@effect/vitest"
 import * as Arr from "effect/Array"
+import * as Bytes from "effect/Bytes"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
@@ -46,6 +47,8 @@ export const behind = (bytes: Uint8Array, text: string): number => {
 export interface Tape {
   /** What came from the server. */
   readonly down: () => Uint8Array
+  /** What the client has sent. */
+  readonly up: () => Uint8Array
   /** How many bytes the client had sent when so many had come. */
   readonly sentBefore: (down: number) => number
   /** How many bytes had come when the client sent the one at this place. */
@@ -65,6 +68,7 @@ const lost = (text: string): TransportError =>
 /** The client's end with the wire in between, and what goes over it. */
 export const make = (inner: ByteDuplex, wire: Wire): { readonly duplex: ByteDuplex; readonly tape: Tape } => {
   const came: Array<Uint8Array> = []
+  const went: Array<Uint8Array> = []
   let down = 0
   let up = 0
   let opening: number | undefined
@@ -121,10 +125,11 @@ export const make = (inner: ByteDuplex, wire: Wire): { readonly duplex: ByteDupl
           ? Effect.void
           : Effect.fail(lost("write after the cut"))
       }
-      const bytes = Buffer.concat(chunks)
+      const bytes = Bytes.concat(chunks)
       opening ??= bytes.length
       const size = Math.min(bytes.length, limit("Up") - up)
       up += size
+      went.push(Uint8Array.from(bytes.subarray(0, size)))
       cameAt.push({ down, up })
       const through = wire._tag === "Bytewise"
         ? Effect.forEach(bytes, (byte) => inner.write([Uint8Array.of(byte)]), { discard: true })
@@ -144,6 +149,7 @@ export const make = (inner: ByteDuplex, wire: Wire): { readonly duplex: ByteDupl
     duplex: { pull, write, end: Effect.suspend(() => isBroken() ? Effect.fail(lost("cut")) : inner.end) },
     tape: {
       down: () => Buffer.concat(came),
+      up: () => Buffer.concat(went),
       sent: () => up,
       opening: () => opening ?? 0,
       cameBefore: (size) => cameAt.find((at) => at.up >= size)?.down ?? Number.NaN,
