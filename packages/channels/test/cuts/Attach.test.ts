@@ -90,7 +90,7 @@ const session = (kind: Kind) => (wire: Wire.Wire) =>
     }
   })
 
-describe("an attach whose connection", () => {
+describe("an attach whose connection", { timeout: 120_000 }, () => {
   for (const kind of kinds) {
     const stdout = `out ${kind.stdin ? input : ""}`
     const expected = { start: undefined, exit: String(exitCode), stdout: [stdout, "end"] }

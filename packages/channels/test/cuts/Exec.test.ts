@@ -39,6 +39,14 @@ const program: Programs.Program = ({ read, stderr, stdout }) =>
     return exitCode
   })
 
+// As short as one can be, because it is cut at every byte.
+const status = {
+  metadata: {},
+  status: "Failure",
+  reason: "NonZeroExitCode",
+  details: { causes: [{ reason: "ExitCode", message: `${exitCode}` }] }
+}
+
 /** The same without a supervisor, as runtimes serve it. */
 const bare: Server.Script = (session) =>
   Effect.gen(function*() {
@@ -55,7 +63,7 @@ const bare: Server.Script = (session) =>
     }
     if (!session.asked.tty) yield* session.stderr(words)
     yield* session.endOutputs
-    yield* session.status(Server.exitStatus(exitCode))
+    yield* session.status(status)
     yield* session.goodbye()
     yield* session.left
   })
@@ -147,7 +155,7 @@ const session = (kind: Kind) => (wire: Wire.Wire) =>
     }
   })
 
-describe("a command whose connection", () => {
+describe("a command whose connection", { timeout: 120_000 }, () => {
   for (const kind of kinds) {
     const stdout = `out ${kind.stdin ? input : ""}`
     const stderr = kind.options.tty === true ? "" : words

@@ -58,7 +58,7 @@ const session = (transport: ForwardServer.Carrier, later: "whole" | "the same") 
 
 const whole = { connect: undefined, read: [answer, "end"] }
 
-describe("a forwarded connection whose carrier", () => {
+describe("a forwarded connection whose carrier", { timeout: 120_000 }, () => {
   for (const transport of ["tunnel", "spdy", "websocket"] as const) {
     const recorded = Effect.gen(function*() {
       const { dials, tapes, ...end } = yield* Sessions.runOne(

@@ -19,10 +19,10 @@ export type Wire =
   /** So many bytes come from the server, and then the end. */
   | { readonly _tag: "Down"; readonly at: number; readonly how: "fin" | "reset" }
   /**
-   * So many bytes reach the server. It ends the connection at the next one, in order or by a reset; or the write of that
-   * byte fails, and with it the connection.
+   * So many bytes reach the server. It ends the connection in order at the next one; or the write of that byte fails, and
+   * with it the connection, as after a reset.
    */
-  | { readonly _tag: "Up"; readonly at: number; readonly how: "fin" | "reset" | "failed write" }
+  | { readonly _tag: "Up"; readonly at: number; readonly how: "fin" | "failed write" }
 
 /** Every cut of so many bytes that come. */
 export const cutsDown = (size: number): ReadonlyArray<Extract<Wire, { readonly _tag: "Down" }>> =>
@@ -30,9 +30,7 @@ export const cutsDown = (size: number): ReadonlyArray<Extract<Wire, { readonly _
 
 /** Every cut of so many bytes that go. */
 export const cutsUp = (size: number): ReadonlyArray<Extract<Wire, { readonly _tag: "Up" }>> =>
-  (["fin", "reset", "failed write"] as const).flatMap((how) =>
-    range(size).map((at) => ({ _tag: "Up", at, how }) as const)
-  )
+  (["fin", "failed write"] as const).flatMap((how) => range(size).map((at) => ({ _tag: "Up", at, how }) as const))
 
 const range = (last: number): ReadonlyArray<number> => Array.from({ length: last + 1 }, (_, i) => i)
 
