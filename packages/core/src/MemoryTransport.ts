@@ -95,11 +95,14 @@ const end = (address: Endpoint.Address, incoming: Pipe, outgoing: Pipe): MemoryC
   }
 }
 
-// Copies, because a write gives its memory back to the caller.
+// Copies, because a write gives its memory back to the caller. The slice of a Buffer of Node is none.
 const split = (chunk: Uint8Array): Array<Uint8Array> =>
   chunk.length <= chunkBytes
-    ? [chunk.slice()]
-    : Arr.makeBy(Math.ceil(chunk.length / chunkBytes), (i) => chunk.slice(i * chunkBytes, (i + 1) * chunkBytes))
+    ? [new Uint8Array(chunk)]
+    : Arr.makeBy(
+      Math.ceil(chunk.length / chunkBytes),
+      (i) => new Uint8Array(chunk.subarray(i * chunkBytes, (i + 1) * chunkBytes))
+    )
 
 /** The server's answer to an upgrade: `serve` owns its end of the connection until it returns. */
 export interface Accepted {

@@ -90,7 +90,7 @@ describe("an answer of HTTP/1.1", () => {
     const text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
     const bytes = encoder.encode(text)
     for (let length = 0; length < bytes.length; length++) {
-      assert.throws(() => parse([bytes.slice(0, length)]), Error, undefined, `${length} bytes`)
+      assert.throws(() => parse([bytes.slice(0, length)]), Http1.BrokenAnswer, undefined, `${length} bytes`)
     }
     assert.strictEqual(parse([bytes]).body, "hello")
   })

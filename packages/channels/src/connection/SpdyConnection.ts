@@ -46,6 +46,12 @@ export const make = Effect.fnUntraced(function*(
   const resize = open("resize", asked.tty)
   yield* exclusively(duplex.write([Bytes.concat(begin)]))
 
+  // The streams that the server has not taken yet.
+  const names = new Map([[error, "error"], [stdin, "stdin"], [stdout, "stdout"], [stderr, "stderr"], [
+    resize,
+    "resize"
+  ]])
+  const refusable = new Set(Array.from(names.keys()).filter((stream) => stream !== undefined))
   // The streams on which the server may still say something.
   const outputs = new Set([stdout, stderr].filter((stream) => stream !== undefined))
   let isErrorOpen = true
@@ -146,6 +152,13 @@ export const make = Effect.fnUntraced(function*(
         return onEnd(event.stream, inbound)
       case "Reset":
         window.openUnsafe()
+        // A reset is how streams end. Of one that was never taken it is a refusal, and nothing will ever come of it.
+        if (refusable.has(event.stream)) {
+          const name = names.get(event.stream)
+          const description = `The server refused the stream of ${name} (status ${event.status})`
+          inbound.push({ _tag: "Violation", description })
+          return
+        }
         if (event.byPeer) return onEnd(event.stream, inbound)
         inbound.push({
           _tag: "Violation",
@@ -163,8 +176,10 @@ export const make = Effect.fnUntraced(function*(
       case "Violation":
         inbound.push({ _tag: "Violation", description: event.error.message })
         return
-      case "Opened":
       case "Replied":
+        refusable.delete(event.stream)
+        return
+      case "Opened":
       case "Ping":
         return
     }

@@ -48,33 +48,36 @@ export const relay = Effect.fnUntraced(function*(
   { reset, socket }: Accepted,
   { connect, linger }: Options
 ): Effect.fn.Return<void, RelayError> {
-  yield* Effect.scoped(Effect.gen(function*() {
-    const pull = yield* Socket.readerBytes(socket)
-    const connection = yield* connect
-    const writing = yield* Scope.make()
-    const writer = yield* Scope.provide(socket.writer, writing)
-    let heardAt = 0
+  yield* Effect.scoped(
+    Effect.gen(function*() {
+      const pull = yield* Socket.readerBytes(socket)
+      const connection = yield* connect
+      const writing = yield* Scope.make()
+      const writer = yield* Scope.provide(socket.writer, writing)
+      let heardAt = 0
 
-    const up = yield* Effect.forkChild(upward(pull, connection))
-    const down = yield* Effect.forkChild(
-      Stream.runForEachArray(connection.read, (chunks) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          heardAt = now
-          return writer.writeAll(chunks)
-        }))
-    )
-    const waitForPod = Effect.gen(function*() {
-      heardAt = yield* Clock.currentTimeMillis
-      const millis = Duration.toMillis(linger)
-      while (true) {
-        const left = heardAt + millis - (yield* Clock.currentTimeMillis)
-        if (left <= 0) return
-        yield* Effect.sleep(left)
-      }
-    })
-    const given = Effect.andThen(Fiber.join(up), waitForPod)
-    yield* Effect.raceFirst(Fiber.join(down), given)
-    // What the pod has sent goes out before the local end.
-    yield* Scope.close(writing, Exit.void)
-  })).pipe(Effect.onError(() => reset))
+      const up = yield* Effect.forkChild(upward(pull, connection))
+      const down = yield* Effect.forkChild(
+        Stream.runForEachArray(connection.read, (chunks) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) => {
+            heardAt = now
+            return writer.writeAll(chunks)
+          }))
+      )
+      const waitForPod = Effect.gen(function*() {
+        heardAt = yield* Clock.currentTimeMillis
+        const millis = Duration.toMillis(linger)
+        while (true) {
+          const left = heardAt + millis - (yield* Clock.currentTimeMillis)
+          if (left <= 0) return
+          yield* Effect.sleep(left)
+        }
+      })
+      const given = Effect.andThen(Fiber.join(up), waitForPod)
+      yield* Effect.raceFirst(Fiber.join(down), given)
+      // What the pod has sent goes out before the local end.
+      yield* Scope.close(writing, Exit.void)
+      // Inside the scope: its end would end the local connection in order before.
+    }).pipe(Effect.onError(() => reset))
+  )
 })

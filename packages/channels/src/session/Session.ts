@@ -219,7 +219,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       const stderr = options.concealment.text(decoder.decode(Bytes.concat(early)))
       Deferred.doneUnsafe(started, Effect.succeed({ _tag: "NotStarted", status: outcome, stderr }))
     }
-    if (parsers !== undefined) {
+    // What is held back where a connection broke is mostly the beginning of a record: so what was read is always the
+    // beginning of the output, and whoever goes on from there does so at the right byte.
+    if (parsers !== undefined && end._tag !== "Lost") {
       for (const bytes of parsers.stdout.end()) outputs.stdout.offer(bytes)
       for (const bytes of parsers.stderr.end()) outputs.stderr.offer(bytes)
     }

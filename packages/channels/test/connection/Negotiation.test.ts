@@ -133,7 +133,7 @@ describe("the end of stdin", () => {
   const refused = (offer: Negotiation.Offer | undefined, code: number, body: Negotiation.Refusal["body"]) =>
     ({ offer: offer!, code, body }) satisfies Negotiation.Refusal
 
-  it("cannot be said when v5 and SPDY are refused as protocols", () => {
+  it("A5: cannot be said when v5 and SPDY are refused as protocols, so nothing is started", () => {
     const both = [refused(v5Alone, 403, "empty"), refused(overSpdy, 403, "text")]
     assert.isTrue(Negotiation.isHalfCloseUnsupported(intent({ stdin: true }), both))
     assert.isFalse(Negotiation.isHalfCloseUnsupported(intent({}), both))

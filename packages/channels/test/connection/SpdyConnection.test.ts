@@ -70,7 +70,7 @@ describe("the streams", () => {
     ["a terminal without stdin", { ...all, stdin: false, stderr: false, tty: true }, ["error", "stdout", "resize"]]
   ]
   for (const [name, asked, types] of rows) {
-    it.effect(`are opened at once, in order, as many as were asked for: ${name}`, () =>
+    it.effect(`E27: are opened at once, in order, as many as were asked for: ${name}`, () =>
       Effect.gen(function*() {
         const { left, peer } = yield* opened(asked)
         yield* left.end

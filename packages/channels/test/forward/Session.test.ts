@@ -248,4 +248,31 @@ describe("a connection", () => {
       assert.lengthOf(server.pairs, 1)
       yield* timePasses
     }))
+
+  it.effect("P10: that the server resets instead of taking it fails alone, and the next one is taken", () =>
+    Effect.gen(function*() {
+      const { forward, server } = yield* start({}, { resets: (port) => port === "81" })
+      const other = yield* forward.connect(80)
+      assert.strictEqual(yield* reasonOf(forward.connect(81)), "PortRefused")
+      yield* server.pairs[0]!.send(utf8("still here"))
+      assert.deepInclude(yield* Stream.runHead(Stream.map(other.read, text)), { value: "still here" })
+      assert.strictEqual((yield* forward.connect(82)).port, 82)
+      assert.strictEqual(server.sockets(), 2)
+      yield* timePasses
+    }))
+
+  for (const transport of ["tunnel", "spdy"] as const) {
+    it.effect(`P5: is lost when the server ends in order what carries it; the next one has another (${transport})`, () =>
+      Effect.gen(function*() {
+        const { forward, server } = yield* start({ transport }, { speaks: [transport] })
+        const connection = yield* forward.connect(80)
+        const reading = yield* Effect.forkChild(reasonOf(Stream.runDrain(connection.read)))
+        yield* settle
+        yield* server.pairs[0]!.goodbye
+        assert.strictEqual(yield* Fiber.join(reading), "ConnectionLost")
+        yield* forward.connect(80)
+        assert.deepStrictEqual(server.pairs.map(({ socket }) => socket), [1, 2])
+        yield* timePasses
+      }))
+  }
 })

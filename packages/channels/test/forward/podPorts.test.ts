@@ -18,7 +18,7 @@ const pod: PodPorts.HasPorts = {
 
 const port = (number: number): PodPorts.Port => ({ _tag: "Port", port: number })
 
-describe("a port of a pod", () => {
+describe("P1: a port of a pod", () => {
   const rows: ReadonlyArray<readonly [port: number | string, expected: number | RegExp]> = [
     [8080, 8080],
     // What listens need not be declared.
@@ -44,7 +44,7 @@ describe("a port of a pod", () => {
   }
 })
 
-describe("a port of a service", () => {
+describe("P14: a port of a service", () => {
   const service = (clusterIP?: string) => ({
     metadata: { name: "web", uid: "", resourceVersion: "", creationTimestamp: "" },
     spec: {

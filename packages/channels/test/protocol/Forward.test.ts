@@ -30,7 +30,7 @@ const payloadOf = (client: ForwardProtocol, pair: number, payload: Uint8Array): 
 }
 
 describe("connections over SPDY", () => {
-  it("are asked for by an error stream that we end, and a data stream, with the port and the number of the request", () => {
+  it("P3: are asked for by an error stream that we end, and a data stream, with the port and the number of the request", () => {
     const { server } = opened(2)
     assert.deepStrictEqual(server.events, [
       {
@@ -131,7 +131,7 @@ describe("connections over SPDY", () => {
     assert.isUndefined(other.client.settle(0))
   })
 
-  it("fail without a word when they are reset, before they are accepted or after", () => {
+  it("P10: fail without a word when they are reset, before they are accepted or after", () => {
     const { client, server } = opened(2)
     client.receive(server.reply(1))
     assert.deepStrictEqual(seen(client.receive(server.reset(0, "error"))), [
@@ -254,7 +254,7 @@ describe("what a server sends means the same", () => {
   })
 })
 
-describe("a tunnel", () => {
+describe("P7: a tunnel", () => {
   /** The messages of a client. */
   const messages = (bytes: Uint8Array | undefined): ReadonlyArray<Uint8Array> =>
     Frame.makeDecoder({ role: "server" }).decode(bytes ?? new Uint8Array(0)).map((event) => {
@@ -310,7 +310,7 @@ describe("a tunnel", () => {
   })
 })
 
-describe("a connection over WebSocket alone", () => {
+describe("P12: a connection over WebSocket alone", () => {
   const message = (channel: number, payload: Uint8Array): Uint8Array =>
     Frame.encode({ opcode: Opcode.Binary, prefix: channel, payload }, undefined)
   const port = ForwardChannels.prologue(8080)
@@ -401,7 +401,7 @@ describe("a connection over WebSocket alone", () => {
   })
 })
 
-describe("the ports of a request", () => {
+describe("P11: the ports of a request", () => {
   const rows: ReadonlyArray<readonly [values: ReadonlyArray<string>, expected: ForwardChannels.Ports]> = [
     [["8080"], { _tag: "Ports", ports: [8080] }],
     [["8080", "9090"], { _tag: "Ports", ports: [8080, 9090] }],

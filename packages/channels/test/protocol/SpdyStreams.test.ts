@@ -60,7 +60,7 @@ describe("streams", () => {
     assert.deepStrictEqual([client.size(), server.size()], [1, 1])
   })
 
-  it("end both ways by a reset, once; what comes of them afterwards is dropped", () => {
+  it("E16: end both ways by a reset, once; what comes of them afterwards is dropped", () => {
     const { client, server } = pair()
     server.receive(client.open(stdin).frame)
     const late = data(client, 1, utf8("late"))
@@ -74,7 +74,7 @@ describe("streams", () => {
     assert.deepStrictEqual([client.size(), server.size()], [0, 0])
   })
 
-  it("of the wrong number are reset, as by real servers, and the connection goes on", () => {
+  it("E16: of the wrong number are reset, as by real servers, and the connection goes on", () => {
     const { client, server } = pair()
     client.open(stdin)
     server.receive(concat(client.open(stdin).frame))
@@ -103,7 +103,7 @@ describe("streams", () => {
     assert.deepStrictEqual(tags(server.receive(client.open(stdin).frame)), ["Opened"])
   })
 
-  it("that get bytes behind their end are reset", () => {
+  it("E16: that get bytes behind their end are reset", () => {
     const { client, server } = pair()
     server.receive(client.open(stdin).frame)
     const end = SpdyFrame.encodeData(1, new Uint8Array(0), true)

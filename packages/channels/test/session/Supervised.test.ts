@@ -286,16 +286,22 @@ describe("an outcome of a supervised command", () => {
       assert.strictEqual(yield* reasonOf(handle.exitCode), "ConnectionLost")
     }))
 
-  it.effect("gives what was held back as the beginning of a record when the end comes instead", () =>
+  it.effect("gives what was held back as the beginning of a record when the end comes instead, and not at a loss", () =>
     Effect.gen(function*() {
-      const { handle, record, session } = yield* started()
-      yield* session.stdout(`half${record.slice(0, 10)}`)
-      yield* session.connection.close
-      const got: Array<string> = []
-      yield* Effect.flip(
-        Stream.runForEach(Stream.decodeText(handle.stdout), (text) => Effect.sync(() => got.push(text)))
-      )
-      assert.strictEqual(got.join(""), `half${record.slice(0, 10)}`)
+      for (const how of ["closed", "lost"] as const) {
+        const { handle, record, session } = yield* started()
+        yield* session.stdout(`half${record.slice(0, 10)}`)
+        if (how === "closed") yield* session.goodbye()
+        yield* session.connection.close
+        const got: Array<string> = []
+        const { reason } = yield* Effect.flip(
+          Stream.runForEach(Stream.decodeText(handle.stdout), (text) => Effect.sync(() => got.push(text)))
+        )
+        const expected = how === "closed"
+          ? ["OutcomeUnknown", `half${record.slice(0, 10)}`]
+          : ["ConnectionLost", "half"]
+        assert.deepStrictEqual([reason._tag, got.join("")], expected)
+      }
     }))
 })
 

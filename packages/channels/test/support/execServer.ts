@@ -12,10 +12,12 @@ import * as MemoryTransport from "@effect-k8s/core/MemoryTransport"
 import * as Transport from "@effect-k8s/core/Transport"
 import type { TransportError } from "@effect-k8s/core/TransportError"
 import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Headers from "effect/http/Headers"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Queue from "effect/Queue"
@@ -89,6 +91,8 @@ export interface Settings {
   readonly protocols?: ReadonlyArray<RemoteCommand.Subprotocol> | undefined
   /** Whether it speaks SPDY; no unless told: it is refused with a 403 without a body. */
   readonly spdy?: boolean | undefined
+  /** The type of the stream of SPDY that it does not take; it takes all unless told. */
+  readonly refusesStream?: string | undefined
   /** Answers in place of the handshake, or lets it go on. */
   readonly refuse?: ((asked: Asked, n: number) => Answer | undefined) | undefined
   /** Whether pings are answered; yes unless told. */
@@ -157,11 +161,14 @@ export const settle: Effect.Effect<void> = Effect.promise(async () => {
  * Waits for a fiber and lets time pass meanwhile, in steps that are small beside any deadline: digests are computed on
  * another thread, which takes no virtual time.
  */
-export const joined = Effect.fnUntraced(function*<A, E>(fiber: Fiber.Fiber<A, E>): Effect.fn.Return<A, E> {
+export const joined = Effect.fnUntraced(function*<A, E>(
+  fiber: Fiber.Fiber<A, E>,
+  step: Duration.Input = "10 millis"
+): Effect.fn.Return<A, E> {
   while (fiber.pollUnsafe() === undefined) {
     yield* settle
     yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
-    yield* TestClock.adjust("10 millis")
+    yield* TestClock.adjust(step)
   }
   return yield* Fiber.join(fiber)
 })
@@ -206,6 +213,8 @@ const serveSession = (
     // When the client is gone, so is what runs for it.
     const raw = (bytes: Uint8Array): Effect.Effect<void> =>
       Effect.catch(connection.write([bytes]), () => Effect.interrupt)
+    // What the reader says goes by itself: it is still to hear that the client has left.
+    const answer = (bytes: Uint8Array): Effect.Effect<void> => Effect.ignore(connection.write([bytes]))
     const frame = (opcode: Frame.Opcode, payload: Uint8Array, prefix?: number): Effect.Effect<void> =>
       raw(Frame.encode({ opcode, payload, prefix }, undefined))
     const say = (sent: Sent): void => {
@@ -214,13 +223,16 @@ const serveSession = (
       if (sent._tag === "Close" || sent._tag === "Fin") Deferred.doneUnsafe(left, Effect.void)
     }
 
-    const spdy = asked.transport === "spdy" ? SpdyWire.make() : undefined
+    const spdy = asked.transport === "spdy" ? SpdyWire.make(settings.refusesStream) : undefined
+    const allOpen = Latch.makeUnsafe(false)
+    const streams = [true, asked.stdin, asked.stdout, asked.stderr && !asked.tty, asked.tty].filter(Boolean).length
     const takeSpdy = (wire: NonNullable<typeof spdy>, chunk: Uint8Array): Effect.Effect<void> => {
       const { answers, sent } = wire.take(chunk)
       sent.forEach(say)
       const pongs = sent.some(({ _tag }) => _tag === "Ping") && settings.pongs !== false ? [wire.pong()] : []
       const bytes = Buffer.concat([answers, ...pongs])
-      return bytes.length === 0 ? Effect.void : raw(bytes)
+      const opened = wire.streams() === streams ? Effect.asVoid(allOpen.open) : Effect.void
+      return bytes.length === 0 ? opened : Effect.andThen(answer(bytes), opened)
     }
 
     const frames = Frame.makeDecoder({ role: "server" })
@@ -258,7 +270,9 @@ const serveSession = (
             say({ _tag: "Violation", message: event.error.message })
         }
       }
-      return pings > 0 && settings.pongs !== false ? frame(Frame.Opcode.Pong, new Uint8Array(0)) : Effect.void
+      return pings > 0 && settings.pongs !== false
+        ? answer(Frame.encode({ opcode: Frame.Opcode.Pong, payload: new Uint8Array(0) }, undefined))
+        : Effect.void
     }
     const read = Effect.gen(function*() {
       while (true) {
@@ -278,8 +292,12 @@ const serveSession = (
         : Effect.suspend(() => raw(spdy.message(channel, bytesOf(data))))
     const either = (ofSpdy: (wire: NonNullable<typeof spdy>) => Uint8Array, otherwise: Effect.Effect<void>) =>
       spdy === undefined ? otherwise : Effect.suspend(() => raw(ofSpdy(spdy)))
-    // A server of SPDY has nothing to speak on before the client has opened its streams.
-    if (spdy !== undefined) yield* settle
+    // A server of SPDY has nothing to speak on before the client has opened its streams, and waits for all of them.
+    if (spdy !== undefined) {
+      yield* settings.reads === false
+        ? settle
+        : Effect.raceFirst(allOpen.await, Deferred.await(left))
+    }
     return {
       asked,
       protocol,
@@ -311,7 +329,8 @@ const serveSession = (
     }
   })
 
-const acceptOf = (key: string): string => createHash("sha1").update(Handshake.acceptInput(key)).digest("base64")
+/** The accept value of a key. */
+export const acceptOf = (key: string): string => createHash("sha1").update(Handshake.acceptInput(key)).digest("base64")
 
 /** A server that does this, and a client of it in namespace `ns`. Its address is `name`. */
 export const make = Effect.fnUntraced(function*(

@@ -1,9 +1,14 @@
 /**
- * An API server in memory for forwarded connections over SPDY: what it sends of itself is in the hands of the test.
+ * An API server in memory for forwarded connections: what it sends of itself is in the hands of the test.
  */
+import * as ForwardChannels from "@effect-k8s/channels/protocol/ForwardChannels"
+import * as ForwardTunnel from "@effect-k8s/channels/protocol/ForwardTunnel"
+import * as RemoteCommand from "@effect-k8s/channels/protocol/RemoteCommand"
 import * as SpdyHandshake from "@effect-k8s/channels/protocol/SpdyHandshake"
 import * as SpdyHeaders from "@effect-k8s/channels/protocol/SpdyHeaders"
 import * as SpdyStreams from "@effect-k8s/channels/protocol/SpdyStreams"
+import * as Frame from "@effect-k8s/channels/protocol/WebSocketFrame"
+import * as WebSocketHandshake from "@effect-k8s/channels/protocol/WebSocketHandshake"
 import * as Credentials from "@effect-k8s/core/Credentials"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as MemoryTransport from "@effect-k8s/core/MemoryTransport"
@@ -13,6 +18,10 @@ import * as Headers from "effect/http/Headers"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Option from "effect/Option"
 import { concat } from "../protocol/bytes.ts"
+import { acceptOf } from "./execServer.ts"
+
+/** What carries forwarded connections. */
+export type Carrier = "tunnel" | "spdy" | "websocket"
 
 /** A forwarded connection, at the server. */
 export interface ServerPair {
@@ -23,6 +32,8 @@ export interface ServerPair {
   readonly send: (payload: Uint8Array) => Effect.Effect<void>
   readonly say: (text: string) => Effect.Effect<void>
   readonly end: (type: "data" | "error") => Effect.Effect<void>
+  /** Ends in order what carries it. */
+  readonly goodbye: Effect.Effect<void>
 }
 
 /** How the server behaves. */
@@ -31,10 +42,39 @@ export interface Settings {
   readonly takes?: ((socket: number, port: string) => boolean) | undefined
   /** Whether pings are answered; yes unless told. */
   readonly pongs?: boolean | undefined
-  /** The status of a refused upgrade; what is no upgrade to SPDY is refused with 400 anyway. */
+  /** What it speaks; SPDY alone unless told. Anything else is refused with 400. */
+  readonly speaks?: ReadonlyArray<Carrier> | undefined
+  /** Whether a connection is reset instead; none is unless told. */
+  readonly resets?: ((port: string) => boolean) | undefined
+  /** What it does by itself with a connection that it has taken, whenever bytes come. */
+  readonly onBytes?: ((pair: ServerPair) => Effect.Effect<void>) | undefined
+  /** The status of a refused upgrade. */
   readonly refuses?: ((method: string, path: string) => number | undefined) | undefined
   /** The client's; none unless told. */
   readonly credentials?: Credentials.Credentials["Service"] | undefined
+}
+
+const subprotocols: Readonly<Record<Carrier, string>> = {
+  tunnel: ForwardTunnel.protocol,
+  spdy: "portforward.k8s.io",
+  websocket: ForwardChannels.protocol
+}
+
+const transportOf = (request: HttpClientRequest.HttpClientRequest): Carrier =>
+  request.headers["upgrade"] === SpdyHandshake.upgradeName
+    ? "spdy"
+    : request.headers["sec-websocket-protocol"] === ForwardTunnel.protocol
+    ? "tunnel"
+    : "websocket"
+
+/** SPDY as it is, or in messages. */
+const makeLine = (transport: Carrier) => {
+  const frames = Frame.makeDecoder({ role: "server" })
+  return transport === "spdy" ? { read: (chunk: Uint8Array) => [chunk], wrap: (bytes: Uint8Array) => bytes } : {
+    read: (chunk: Uint8Array) =>
+      Array.from(frames.decode(chunk)).flatMap((event) => event._tag === "Data" ? [event.payload] : []),
+    wrap: (payload: Uint8Array) => Frame.encode({ opcode: Frame.Opcode.Binary, payload }, undefined)
+  }
 }
 
 /** Starts a server with one pod, `p`. */
@@ -47,20 +87,33 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
   let open = 0
   let uid = "first"
 
-  const serve = (connection: MemoryTransport.MemoryConnection): Effect.Effect<void> =>
-    Effect.gen(function*() {
-      const socket = ++sockets
+  const serving = (serve: Effect.Effect<unknown, unknown>): Effect.Effect<void> =>
+    Effect.suspend(() => {
       open++
+      return serve
+    }).pipe(
+      Effect.ignore,
+      Effect.ensuring(Effect.sync(() => {
+        open--
+      }))
+    )
+
+  const serveSpdy = (transport: Carrier, connection: MemoryTransport.MemoryConnection): Effect.Effect<void> =>
+    serving(Effect.gen(function*() {
+      const socket = ++sockets
+      const line = makeLine(transport)
       const streams = SpdyStreams.make({ role: "server" })
       const write = (bytes: Uint8Array | undefined) =>
-        bytes === undefined || bytes.length === 0 ? Effect.void : Effect.ignore(connection.write([bytes]))
+        bytes === undefined || bytes.length === 0 ? Effect.void : Effect.ignore(connection.write([line.wrap(bytes)]))
       const states = new Map<number, { bytes: number; ended: boolean; reset: boolean }>()
       const errors = new Map<string, number>()
+      const byStream = new Map<number, ServerPair>()
       const onEvent = (event: SpdyStreams.Event): Effect.Effect<void> => {
         if (event._tag === "Opened") {
           const { headers, stream } = event
           const get = (name: string): string => SpdyHeaders.get(headers, name) ?? ""
           const takes = settings.takes?.(socket, get("port")) !== false
+          if (settings.resets?.(get("port")) === true) return write(streams.reset(stream, 5))
           if (get("streamtype") === "error") {
             errors.set(get("requestid"), stream)
             return takes ? write(streams.reply(stream)) : Effect.void
@@ -73,14 +126,19 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
             streams.data(header, 0, to, payload.length)
             return write(concat(header, payload))
           }
-          pairs.push({
+          const pair: ServerPair = {
             socket,
             port: get("port"),
             got: () => ({ ...state }),
             send: (payload) => data(stream, payload),
             say: (text) => data(error, new TextEncoder().encode(text)),
-            end: (type) => write(streams.end(type === "data" ? stream : error))
-          })
+            end: (type) => write(streams.end(type === "data" ? stream : error)),
+            goodbye: transport === "spdy"
+              ? write(streams.goAway())
+              : Effect.ignore(connection.write([Frame.encodeClose(1000, "", undefined)]))
+          }
+          pairs.push(pair)
+          byStream.set(stream, pair)
           return takes ? write(streams.reply(stream)) : Effect.void
         }
         if (!("stream" in event)) return Effect.void
@@ -89,22 +147,53 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
         if (event._tag === "Data") state.bytes += event.bytes.length
         if (event._tag === "Ended") state.ended = true
         if (event._tag === "Reset") state.reset = true
-        return Effect.void
+        const pair = byStream.get(event.stream)
+        return event._tag === "Data" && pair !== undefined ? settings.onBytes?.(pair) ?? Effect.void : Effect.void
       }
       while (true) {
         for (const chunk of yield* connection.pull) {
-          for (const event of streams.receive(chunk)) yield* onEvent(event)
+          for (const bytes of line.read(chunk)) for (const event of streams.receive(bytes)) yield* onEvent(event)
           const replies = streams.replies()
           if (replies !== undefined) pings.push(socket)
           if (settings.pongs !== false) yield* write(replies)
         }
       }
-    }).pipe(
-      Effect.ignore,
-      Effect.ensuring(Effect.sync(() => {
-        open--
-      }))
-    )
+    }))
+
+  const serveChannels = (port: string, connection: MemoryTransport.MemoryConnection): Effect.Effect<void> =>
+    serving(Effect.gen(function*() {
+      const socket = ++sockets
+      const frames = Frame.makeDecoder({ role: "server" })
+      const split = RemoteCommand.makeSplitter()
+      const write = (bytes: Uint8Array) => Effect.ignore(connection.write([bytes]))
+      const message = (channel: number, payload: Uint8Array) =>
+        write(Frame.encode({ opcode: Frame.Opcode.Binary, prefix: channel, payload }, undefined))
+      const state = { bytes: 0, ended: false, reset: false }
+      const pair: ServerPair = {
+        socket,
+        port,
+        got: () => ({ ...state }),
+        send: (payload) => message(0, payload),
+        say: (text) => message(1, new TextEncoder().encode(text)),
+        // It is the end of the connection that tells; the words have none.
+        end: (type) => type === "data" ? Effect.void : write(Frame.encodeClose(1000, "", undefined)),
+        goodbye: write(Frame.encodeClose(1000, "", undefined))
+      }
+      pairs.push(pair)
+      const prologue = Uint8Array.of(Number(port) & 0xff, Number(port) >> 8)
+      for (const channel of [0, 1]) yield* message(channel, prologue)
+      while (true) {
+        for (const chunk of yield* connection.pull) {
+          for (const event of frames.decode(chunk)) {
+            if (event._tag === "Close") return
+            const piece = event._tag === "Data" ? split(event) : undefined
+            if (piece === undefined) continue
+            state.bytes += piece.bytes.length
+            yield* settings.onBytes?.(pair) ?? Effect.void
+          }
+        }
+      }
+    }))
 
   const platform = MemoryTransport.platform({
     request: () =>
@@ -118,17 +207,27 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
       ),
     upgrade: (request) =>
       Effect.sync(() => {
-        const { pathname } = Option.getOrThrow(HttpClientRequest.toUrl(request))
+        const { pathname, searchParams } = Option.getOrThrow(HttpClientRequest.toUrl(request))
         asked.push(`${request.method} ${pathname.split("/").at(-1)}`)
         authorizations.push(request.headers["authorization"])
         const status = settings.refuses?.(request.method, pathname)
-        if (status !== undefined || request.headers["upgrade"] !== SpdyHandshake.upgradeName) {
+        const transport = transportOf(request)
+        if (status !== undefined || !(settings.speaks ?? ["spdy"]).includes(transport)) {
           return { _tag: "Refused", status: status ?? 400, headers: Headers.empty, body: new Uint8Array(0) }
         }
+        const headers = transport === "spdy"
+          ? SpdyHandshake.responseHeaders(subprotocols.spdy)
+          : WebSocketHandshake.responseHeaders(
+            acceptOf(request.headers["sec-websocket-key"] ?? ""),
+            subprotocols[transport]
+          )
         return {
           _tag: "Accepted",
-          headers: Headers.fromInput(SpdyHandshake.responseHeaders("portforward.k8s.io")),
-          serve
+          headers: Headers.fromInput(headers),
+          serve: (connection) =>
+            transport === "websocket"
+              ? serveChannels(searchParams.get("ports") ?? "0", connection)
+              : serveSpdy(transport, connection)
         }
       })
   })

@@ -16,14 +16,16 @@ const channels: Readonly<Record<string, number>> = {
   resize: Channel.Resize
 }
 
-/** What a server says and hears over SPDY. */
-export const make = () => {
+/** What a server says and hears over SPDY. It refuses streams of one type, if told. */
+export const make = (refuses?: string) => {
   const streams = SpdyStreams.make({ role: "server", answersPings: false })
   const channelOf = new Map<number, number>()
   const streamOf = (channel: number): number => [...channelOf].find(([, other]) => other === channel)?.[0] ?? Number.NaN
   const pings: Array<number> = []
   return {
     streamOf,
+    /** How many streams the client has opened. */
+    streams: (): number => channelOf.size,
     message: (channel: number, bytes: Uint8Array): Uint8Array => SpdyFrame.encodeData(streamOf(channel), bytes),
     ping: (): Uint8Array => streams.ping(),
     pong: (): Uint8Array => SpdyFrame.encodePing(pings.at(-1) ?? 1),
@@ -42,7 +44,11 @@ export const make = () => {
         switch (event._tag) {
           case "Opened":
             channelOf.set(event.stream, channels[SpdyHeaders.get(event.headers, "streamtype") ?? ""] ?? 9)
-            answers.push(streams.reply(event.stream))
+            answers.push(
+              refuses !== undefined && SpdyHeaders.get(event.headers, "streamtype") === refuses
+                ? streams.reset(event.stream, SpdyFrame.Reset.RefusedStream) ?? new Uint8Array(0)
+                : streams.reply(event.stream)
+            )
             break
           case "Data": {
             const channel = channelOf.get(event.stream)

@@ -187,7 +187,7 @@ export class AnswerParser {
     }
   }
 
-  /** The peer's end: the last parts, if the answer may end here. Throws `BrokenAnswer`, or `NotHttpAnswer`. */
+  /** The peer's end: the last parts, if the answer may end here. Throws `BrokenAnswer`. */
   end(): Array<Part> {
     switch (this.#state._tag) {
       case "Done":
@@ -196,8 +196,8 @@ export class AnswerParser {
         this.#state = { _tag: "Done" }
         return [{ _tag: "End", rest: new Uint8Array(0) }]
       case "Head":
-        if (this.#begun) throw new NotHttpAnswer("the connection ended within the head of an answer")
-        throw new BrokenAnswer("the connection ended before an answer")
+        // What has begun otherwise than HTTP was refused before.
+        throw new BrokenAnswer(`the connection ended ${this.#begun ? "within the head of" : "before"} an answer`)
       default:
         throw new BrokenAnswer("the connection ended before the answer did")
     }

@@ -42,7 +42,10 @@ export const listen = Effect.fnUntraced(function*(
           handler({
             socket,
             reset: Effect.sync(() => {
-              if (Option.isSome(raw)) raw.value.resetAndDestroy()
+              if (Option.isNone(raw)) return
+              // As on Node, where a reset behind an end leaves the connection open.
+              if (raw.value.writableEnded) raw.value.destroy()
+              else raw.value.resetAndDestroy()
             })
           }))
       ).pipe(Effect.mapError((error) => failed(error.reason.cause)))

@@ -43,7 +43,10 @@ export const upgrade = Effect.fnUntraced(function*(
   const answer = yield* Effect.tryPromise({
     try: () => exchange(stream, head, request.method),
     catch: classify
-  })
+  }).pipe(
+    // The caller's scope may last, and ask again.
+    Effect.tapError(() => Effect.sync(() => stream.destroy()))
+  )
   if (answer._tag === "Upgraded") {
     return { ...answer, connection: ByteDuplex.make(withUnread(stream, answer.rest), classify) }
   }

@@ -43,7 +43,10 @@ export const listen = Effect.fnUntraced(function*(
           handler({
             socket,
             reset: Effect.sync(() => {
-              if (Option.isSome(raw)) raw.value.resetAndDestroy()
+              if (Option.isNone(raw)) return
+              // Behind an end libuv refuses to reset, and what Node then leaves open keeps the process busy for ever.
+              if (raw.value.writableEnded) raw.value.destroy()
+              else raw.value.resetAndDestroy()
             })
           }))
       ).pipe(Effect.mapError((error) => failed(error.reason.cause)))

@@ -30,6 +30,8 @@ export interface Transfer {
   readonly size: number
   /** For how long the other side reads nothing at first. */
   readonly stallMillis: number
+  /** What carries it; as the client would choose unless told. */
+  readonly transport?: "websocket" | "spdy" | undefined
 }
 
 /** What is passed to it, as JSON in its only argument. */
@@ -54,12 +56,13 @@ const block = new Uint8Array(64 * 1024)
 const zeros = (size: number): Stream.Stream<Uint8Array> =>
   Stream.take(Stream.forever(Stream.succeed(block)), size / block.length)
 
-const transfer = (target: Target.Target, { _tag, size, stallMillis }: Transfer) => {
+const transfer = (target: Target.Target, { _tag, size, stallMillis, transport }: Transfer) => {
+  const on = Exec.on(target, { transport })
   if (_tag === "Receive") {
-    const output = Exec.stream(Exec.on(target)(["head", "-c", String(size), "/dev/zero"]))
+    const output = Exec.stream(on(["head", "-c", String(size), "/dev/zero"]))
     return Remote.countBytes(Remote.pauseAfterFirst(stallMillis)(output))
   }
-  const command = Exec.on(target)(["sh", "-c", `sleep ${stallMillis / 1000}; wc -c`])
+  const command = on(["sh", "-c", `sleep ${stallMillis / 1000}; wc -c`])
   return Effect.map(Exec.string(Exec.feed(command, zeros(size))), (text) => Number(text.trim()))
 }
 

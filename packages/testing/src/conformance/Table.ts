@@ -4,6 +4,9 @@
 import type { Row } from "./Row.ts"
 import { rows as attach } from "./rows/attach.ts"
 import { rows as exec } from "./rows/exec.ts"
+import { rows as fallback } from "./rows/fallback.ts"
+import { rows as forwardEnds } from "./rows/forwardEnds.ts"
+import { rows as forwardLoad } from "./rows/forwardLoad.ts"
 import { rows as kill } from "./rows/kill.ts"
 import { rows as liveness } from "./rows/liveness.ts"
 import { rows as messages } from "./rows/messages.ts"
@@ -17,6 +20,7 @@ import { rows as roles } from "./rows/roles.ts"
 import { rows as secondTry } from "./rows/secondTry.ts"
 import { rows as spdy } from "./rows/spdy.ts"
 import { rows as starts } from "./rows/starts.ts"
+import { rows as streams } from "./rows/streams.ts"
 import { rows as tunnel } from "./rows/tunnel.ts"
 import { rows as upgrade } from "./rows/upgrade.ts"
 import { rows as volume } from "./rows/volume.ts"
@@ -24,8 +28,10 @@ import { rows as volume } from "./rows/volume.ts"
 /** Every row. */
 export const table: ReadonlyArray<Row> = [
   ...exec,
+  ...streams,
   ...messages,
   ...refusals,
+  ...fallback,
   ...mistakes,
   ...liveness,
   ...volume,
@@ -40,5 +46,7 @@ export const table: ReadonlyArray<Row> = [
   ...pipeline,
   ...spdy,
   ...portForward,
+  ...forwardEnds,
+  ...forwardLoad,
   ...proxy
 ]

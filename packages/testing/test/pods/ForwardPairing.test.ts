@@ -5,7 +5,7 @@ const headers = (streamtype: string, port = "80", requestid?: string) =>
   [["streamtype", streamtype], ["port", port], ...requestid === undefined ? [] : [["requestid", requestid] as const]]
     .map(([name = "", value = ""]) => [name, value] as const)
 
-describe("the streams of a forwarded connection", () => {
+describe("P10: the streams of a forwarded connection", () => {
   it("are paired by the number of their request, whichever comes first, also between others", () => {
     const pairing = ForwardPairing.make()
     assert.deepStrictEqual(pairing.add(1, headers("error", "80", "0")), { _tag: "Wait", request: "0" })

@@ -56,8 +56,10 @@ const midStream = Effect.fnUntraced(function*(happen: Effect.Effect<void>) {
 
 /** The same for a command that says nothing. */
 const idle = Effect.fnUntraced(function*(happen: Effect.Effect<void>) {
-  const { target } = yield* Lab
+  const { dials, target } = yield* Lab
+  const before = dials()
   const handle = yield* Exec.on(target(), nervous)(["sleep", "3"])
+  yield* throughTunnel(handle, before + 1)
   yield* happen
   return yield* Effect.all([
     reasonOf(Stream.runDrain(handle.stdout)),

@@ -29,7 +29,10 @@ export class State {
 const encoder = new TextEncoder()
 const eol = "\r\n"
 
-const switching = ["HTTP/1.1 101 Switching Protocols", "Upgrade: contract", "Connection: Upgrade", "", ""].join(eol)
+/** The head of an upgrade. */
+export const switching = ["HTTP/1.1 101 Switching Protocols", "Upgrade: contract", "Connection: Upgrade", "", ""].join(
+  eol
+)
 
 const upgrade = (
   serve: (connection: ServerConnection) => Effect.Effect<void, TransportError | Cause.Done, Scope.Scope>
@@ -200,6 +203,8 @@ export const handle = Effect.fnUntraced(function*(
     case "early":
       // One write, so that the bytes come with the head.
       return raw(Bytes.concat([encoder.encode(switching), ...Pattern.chunks(number("bytes"))]), "hold")
+    case "cut":
+      return raw(switching.slice(0, number("at")), query.get("end") === "reset" ? "reset" : "fin")
     case "garbage":
       return raw(`SSH-2.0-OpenSSH_9.6${eol}`, "fin")
     case "close":

@@ -5,7 +5,8 @@ import type { Endpoint } from "@effect-k8s/core/Endpoint"
 import { refusedBodyLimit } from "@effect-k8s/core/Transport"
 import * as Effect from "effect/Effect"
 import { connect, get, serve, type Server, upgrade } from "../exchange.ts"
-import { check, eventually, group, type Row, same, Unmet } from "../Row.ts"
+import { switching } from "../peer/Behaviour.ts"
+import { check, eventually, failsWith, group, type Row, same, Unmet } from "../Row.ts"
 
 const { one } = group("refused upgrades")
 
@@ -96,6 +97,27 @@ export const rows: ReadonlyArray<Row> = over.flatMap((tls) => [
         yield* same(answer.status, 503, `status, broken by ${how}`)
         if (how === "fin") yield* same(decoder.decode(answer.body), "only this", "body")
       }
+      yield* closes(server)
+    })
+  ),
+  one(
+    named("are none, but losses, where the head of the answer is cut, at whatever byte", tls),
+    Effect.gen(function*() {
+      const server = yield* serve({ tls })
+      const transport = yield* connect(server.endpoint)
+      const cuts = Array.from({ length: switching.length }, (_, at) => at).flatMap((at) =>
+        (["fin", "reset"] as const).map((end) => ({ at, end }))
+      )
+      const wrong = yield* Effect.forEach(cuts, ({ at, end }) =>
+        Effect.map(
+          failsWith(upgrade(transport, get(server.endpoint, `cut?at=${at}&end=${end}`)), "ConnectionLost", "NotHttp"),
+          ({ _tag }) => _tag === "ConnectionLost" ? [] : [`${_tag} for a ${end} after ${at} bytes`]
+        ), { concurrency: 20 })
+      yield* same(wrong.flat(), [], "other reasons")
+      const answer = yield* Effect.scoped(
+        upgrade(transport, get(server.endpoint, `cut?at=${switching.length}&end=fin`))
+      )
+      yield* same(answer._tag, "Upgraded", "a whole answer")
       yield* closes(server)
     })
   )

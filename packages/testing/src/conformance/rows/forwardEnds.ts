@@ -1,0 +1,188 @@
+/**
+ * How forwarded connections end: in order, by a failure of their own, with what carries them, with their pod.
+ */
+import * as PortForward from "@effect-k8s/channels/PortForward"
+import * as Target from "@effect-k8s/channels/Target"
+import * as Api from "@effect-k8s/core/Api"
+import { Pod } from "@effect-k8s/core/apis/core/v1"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import * as Net from "node:net"
+import * as ForwardFault from "../../pods/ForwardFault.ts"
+import { ask, eachTransport, echo, get, local, once, open, readAll, send, shared } from "../Forwards.ts"
+import { Lab } from "../Lab.ts"
+import * as Pods from "../Pods.ts"
+import { check, failureOf, reasonOf, type Row, row, same } from "../Row.ts"
+import * as Scripted from "../Scripted.ts"
+
+/** The rows, in the order of the list of cases. */
+export const rows: ReadonlyArray<Row> = [
+  row("B3", "an answer that comes after our end arrives whole: after half a second, and after three", function*() {
+    const { ports } = yield* Lab
+    yield* eachTransport(Effect.fnUntraced(function*(forward) {
+      for (const seconds of ["0.5", "3"]) {
+        yield* same(yield* ask(forward, ports.lab, `late ${seconds}\n`), "late\n", `after ${seconds} s`)
+      }
+    }))
+  }, { only: once }),
+  row("V14", "through a listener too, for a local client that has closed its writing side", function*() {
+    const { ports, target } = yield* Lab
+    const { ports: [listening] } = yield* PortForward.listen(target("web"), [{ remote: ports.lab, local: 0 }])
+    for (const seconds of ["0.5", "3"]) {
+      const answer = yield* Effect.callback<string>((resume) => {
+        let got = ""
+        const { host, port } = listening!.local
+        const socket = Net.connect({ host, port, allowHalfOpen: true }, () => socket.end(`late ${seconds}\n`))
+        socket.on("data", (chunk: Buffer) => (got += chunk.toString()))
+        socket.on("end", () => resume(Effect.succeed(got))).on(
+          "error",
+          (cause) => resume(Effect.succeed(cause.message))
+        )
+        return Effect.sync(() => socket.destroy())
+      })
+      yield* same(answer, "late\n", `after ${seconds} s`)
+    }
+  }, { only: once }),
+  row("V14", "an end that is told at once is cut after a second, as the option's name says", function*() {
+    const { ports } = yield* Lab
+    yield* eachTransport(
+      Effect.fnUntraced(function*(forward) {
+        yield* same(yield* ask(forward, ports.lab, "late 0.3\n"), "late\n", "after 0.3 s")
+        yield* same(yield* ask(forward, ports.lab, "late 3\n"), "", "after 3 s")
+      }),
+      { tellEnd: "at-once-and-lose-late-answers" },
+      shared
+    )
+  }, { only: once }),
+  row(
+    "P5",
+    "a listener outlives what carries its connections, which are broken off, and ends with its scope",
+    function*() {
+      const { ports, target, tunnel } = yield* Lab
+      const at = yield* Effect.scoped(Effect.gen(function*() {
+        const { ports: [listening] } = yield* PortForward.listen(target("web"), [{ remote: ports.lab, local: 0 }])
+        const { host, port } = listening!.local
+        const broken = yield* Effect.forkChild(local(host, port, "swallow\n"))
+        yield* Effect.sleep("200 millis")
+        yield* tunnel.drop("fin")
+        yield* check((yield* Fiber.join(broken)).startsWith("error: "), "a connection that was lost has ended in order")
+        yield* same(yield* local(host, port, "late 0\n"), "late\n", "a new connection")
+        return { host, port }
+      }))
+      const refused = yield* local(at.host, at.port, "late 0\n")
+      yield* check(refused.includes("ECONNREFUSED"), `something still listens: ${refused}`)
+    },
+    { only: { path: "tunnel", why: "the tunnel is what goes wrong" } }
+  ),
+  row("P6", "a socket that is lost fails its connections, and new ones go on with another", function*() {
+    const { ports, tunnel } = yield* Lab
+    for (const how of ["fin", "reset"] as const) {
+      yield* eachTransport(Effect.fnUntraced(function*(forward) {
+        const connection = yield* forward.connect(ports.lab)
+        const reading = yield* Effect.forkChild(reasonOf(readAll(connection)))
+        yield* send(connection, "swallow\n")
+        yield* tunnel.drop(how)
+        yield* same(yield* Fiber.join(reading), "ConnectionLost", `reason over ${forward.transport} after ${how}`)
+        yield* same(yield* echo(forward, "again"), "again", "a new connection")
+      }, Effect.scoped))
+    }
+  }, { only: { path: "tunnel", why: "the tunnel is what goes wrong" } }),
+  row("P6", "a socket that goes silent is told from one that is only quiet", function*() {
+    const { ports, tunnel } = yield* Lab
+    yield* Effect.addFinalizer(() => tunnel.drop("reset"))
+    const forward = yield* open({ heartbeat: { after: "100 millis", within: "400 millis" } })
+    const connection = yield* forward.connect(ports.lab)
+    const reading = yield* Effect.forkChild(reasonOf(readAll(connection)))
+    yield* send(connection, "swallow\n")
+    yield* Effect.sleep("1500 millis")
+    yield* check(reading.pollUnsafe() === undefined, "a quiet connection was given up")
+    yield* tunnel.silence
+    yield* same(yield* Fiber.join(reading), "PeerStalled", "reason")
+  }, { only: { path: "tunnel", why: "the tunnel is what goes wrong" } }),
+  row("P6", "the end of the scope ends everything, in success, failure and interruption", function*() {
+    const { ports } = yield* Lab
+    yield* eachTransport((forward) =>
+      Effect.gen(function*() {
+        const busy = Effect.scoped(Effect.flatMap(forward.connect(ports.lab), (connection) =>
+          Effect.andThen(send(connection, "pour 1000000000\n"), Stream.runDrain(connection.read))))
+        const fiber = yield* Effect.forkChild(busy)
+        yield* Effect.sleep("100 millis")
+        yield* Fiber.interrupt(fiber)
+        yield* Effect.ignore(Effect.scoped(Effect.andThen(forward.connect(ports.lab), Effect.fail("failure"))))
+        yield* same((yield* forward.stats).connections, 0, "connections")
+        yield* Effect.forkChild(busy)
+        yield* Effect.sleep("100 millis")
+      })
+    )
+  }),
+  row("B6", "a program that resets its connection resets that one alone", function*() {
+    const { ports } = yield* Lab
+    yield* eachTransport(Effect.fnUntraced(function*(forward) {
+      const other = yield* forward.connect(ports.lab)
+      yield* send(other, "late 1\n")
+      const reset = yield* failureOf(ask(forward, ports.lab, `reset\n${"unread".repeat(10_000)}`))
+      yield* same(reset.reason._tag, "PortReset", `reason over ${forward.transport}`)
+      yield* same(yield* readAll(other), "late\n", "the other one")
+    }, Effect.scoped))
+  }),
+  row("B6", "a server that resets or cuts in the middle is never a clean end", function*() {
+    const { ports } = yield* Lab
+    const cluster = yield* Scripted.cluster
+    const cases = [
+      [ForwardFault.resetAfter(100_000), "PortReset"],
+      [ForwardFault.cutAfter(100_000, "fin"), "ConnectionLost"],
+      [ForwardFault.cutAfter(100_000, "reset"), "ConnectionLost"]
+    ] as const
+    for (const [fault, reason] of cases) {
+      yield* eachTransport(
+        Effect.fnUntraced(function*(forward) {
+          yield* cluster.pods.injectForward({ port: ports.lab }, fault)
+          yield* same(yield* reasonOf(ask(forward, ports.lab, "pour 1000000\n")), reason, fault._tag)
+          yield* same(yield* echo(forward, "next"), "next", "the next one")
+        }),
+        {},
+        shared
+      )
+    }
+    // A server that forgets the end of its words does not hold up the end of the connection.
+    yield* cluster.pods.injectForward({ port: ports.lab }, ForwardFault.withholdEnd)
+    yield* same(yield* ask(yield* open(), ports.lab, "late 0\n"), "late\n", "without the end of the error stream")
+  }, { only: once, scripted: "real servers do not do it when asked" }),
+  row("B6", "a server that does not take a connection is left for another socket", function*() {
+    const { ports } = yield* Lab
+    const cluster = yield* Scripted.cluster
+    const forward = yield* open()
+    yield* cluster.pods.injectForward({ port: ports.lab }, ForwardFault.ignore)
+    yield* same(yield* echo(forward, "on another"), "on another", "echo")
+    yield* cluster.pods.injectForward({ port: ports.lab }, ForwardFault.ignore, { times: 2 })
+    const error = yield* failureOf(Effect.scoped(Effect.flatMap(
+      open({ handshakeTimeout: "300 millis" }),
+      (impatient) => impatient.connect(ports.lab)
+    )))
+    yield* same(error.reason._tag, "PeerStalled", "reason when none takes it")
+  }, { only: once, scripted: "real servers do it only by chance" }),
+  row("B7", "when another pod has taken the name, new connections reach it", function*() {
+    const { server } = yield* Lab
+    const pods = Api.make(Pod)
+    const web = yield* Pods.webOf(server)
+    const remove = Effect.gen(function*() {
+      yield* Effect.ignore(pods.delete("victim", { gracePeriodSeconds: 0 }))
+      yield* Effect.repeat(Effect.option(pods.getOption("victim")), {
+        schedule: Schedule.spaced("50 millis"),
+        until: (found) => found._tag === "Some" && found.value._tag === "None",
+        times: 200
+      })
+    })
+    yield* Effect.addFinalizer(() => Effect.ignore(remove))
+    yield* Pods.make("web", web, "victim")
+    const forward = yield* PortForward.open(Target.pod("victim"))
+    const listens = Effect.retry(ask(forward, "http", get), { schedule: Schedule.spaced("100 millis"), times: 50 })
+    yield* check((yield* listens).endsWith("hello\n"), "the first pod")
+    yield* remove
+    yield* Pods.make("web", web, "victim")
+    yield* Effect.sleep("1 second")
+    yield* check((yield* ask(forward, "http", get)).endsWith("hello\n"), "the second pod, at the first try")
+  }, { only: once })
+]

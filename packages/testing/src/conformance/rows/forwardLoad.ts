@@ -1,0 +1,112 @@
+/**
+ * Many forwarded connections, and those that nobody reads: none holds up another, and none leaves anything.
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { ask, eachTransport, echo, once, open, readAll, send, shared } from "../Forwards.ts"
+import { Lab } from "../Lab.ts"
+import * as Memory from "../Memory.ts"
+import * as Remote from "../Remote.ts"
+import { check, reasonOf, type Row, row, same } from "../Row.ts"
+
+const MiB = 1024 * 1024
+const encoder = new TextEncoder()
+
+/** The rows, in the order of the list of cases. */
+export const rows: ReadonlyArray<Row> = [
+  row("B1", "refused connections among a hundred disturb none of the others", function*() {
+    const { ports } = yield* Lab
+    yield* eachTransport(
+      Effect.fnUntraced(function*(forward) {
+        const all = Array.from({ length: 100 }, (_, i) => i)
+        const ends = yield* Effect.forEach(all, (i) =>
+          i % 10 === 0
+            ? reasonOf(ask(forward, ports.refused, ""))
+            : Effect.map(echo(forward, `number ${i}`), (text) => text === `number ${i}` ? "echo" : text), {
+          concurrency: 25
+        })
+        yield* same(ends, all.map((i) => i % 10 === 0 ? "PortRefused" : "echo"), "ends")
+      }),
+      {},
+      shared
+    )
+  }),
+  row("B2", "a connection that nobody reads holds up none that is asked for later", function*() {
+    const { ports } = yield* Lab
+    yield* eachTransport(Effect.fnUntraced(function*(forward) {
+      const unread = yield* forward.connect(ports.lab)
+      yield* send(unread, "pour 1000000000\n")
+      yield* Effect.sleep("500 millis")
+      const stuck = yield* unread.stats
+      for (let i = 0; i < 5; i++) yield* same(yield* echo(forward, `number ${i}`), `number ${i}`, "echo")
+      const { received } = yield* unread.stats
+      yield* same(received, stuck.received, "bytes of the unread one, which is held back, not dropped")
+      yield* check(received < 8 * MiB, `${received} bytes are buffered`)
+    }, Effect.scoped))
+  }),
+  row("B2", "one that nobody reads is given up for another on the same socket, after a grace", function*() {
+    const { ports } = yield* Lab
+    yield* eachTransport(
+      Effect.fnUntraced(function*(forward) {
+        const unread = yield* forward.connect(ports.lab)
+        const waiting = yield* forward.connect(ports.lab)
+        yield* send(unread, "pour 1000000000\n")
+        yield* Effect.sleep("300 millis")
+        yield* send(waiting, "late 0\n")
+        yield* same(yield* readAll(waiting), "late\n", "the one that waits")
+        yield* same(yield* reasonOf(Stream.runDrain(unread.read)), "UnreadConnection", "the one that nobody reads")
+      }, Effect.scoped),
+      { sockets: 1, unreadGrace: "500 millis" },
+      shared
+    )
+  }),
+  row(
+    "B2",
+    "a program that reads nothing holds up none that is asked for later",
+    function*() {
+      const { ports } = yield* Lab
+      yield* eachTransport(Effect.fnUntraced(function*(forward) {
+        const stuck = yield* forward.connect(ports.lab)
+        const zeros = Stream.forever(Stream.succeed(new Uint8Array(64 * 1024)))
+        const all = Stream.concat(Stream.succeed(encoder.encode("swallow\n")), zeros)
+        yield* Effect.forkChild(Stream.run(all, stuck.write))
+        yield* Effect.sleep("1500 millis")
+        for (let i = 0; i < 3; i++) yield* same(yield* echo(forward, `number ${i}`), `number ${i}`, "echo")
+      }, Effect.scoped))
+    }, // A relay that waits to pass bytes on does not see its client leave.
+    { only: once }
+  ),
+  row("B4", "a thousand connections one after the other leave memory as it was", function*() {
+    const forward = yield* open()
+    const some = (count: number) => Effect.repeat(echo(forward, "x"), { times: count - 1 })
+    yield* some(300)
+    const { bytes } = yield* Memory.retained(some(1000))
+    yield* check(bytes < 8 * MiB, `${bytes} bytes are left on the heap`)
+    yield* same(yield* forward.stats, { sockets: 1, connections: 0 }, "sockets")
+  }, { only: once }),
+  row("B5", "a download that is given up midway leaves room for the next one", function*() {
+    const { ports } = yield* Lab
+    yield* eachTransport(Effect.fnUntraced(function*(forward) {
+      for (let i = 0; i < 3; i++) {
+        yield* Effect.scoped(Effect.gen(function*() {
+          const connection = yield* forward.connect(ports.lab)
+          yield* send(connection, "pour 1000000000\n")
+          let size = 0
+          yield* Stream.runDrain(Stream.takeUntil(connection.read, (chunk) => (size += chunk.length) > 4 * MiB))
+        }))
+        const connection = yield* forward.connect(ports.lab)
+        yield* send(connection, `pour ${MiB}\n`)
+        yield* same(yield* Remote.countBytes(connection.read), MiB, "bytes of the next one")
+      }
+    }, Effect.scoped))
+  }),
+  row("B5", "16 MiB arrive whole at a reader that is slower than the pod", function*() {
+    const { ports } = yield* Lab
+    yield* eachTransport(Effect.fnUntraced(function*(forward) {
+      const connection = yield* forward.connect(ports.lab)
+      yield* send(connection, `pour ${16 * MiB}\n`)
+      const slow = Remote.throttle(8 * MiB)(Remote.pauseAfterFirst(1500)(connection.read))
+      yield* same(yield* Remote.countBytes(slow), 16 * MiB, `bytes over ${forward.transport}`)
+    }, Effect.scoped))
+  }, { only: once })
+]
