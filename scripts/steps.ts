@@ -110,8 +110,8 @@ export const conformance = (runtime: string, parts: number, ...start: Command): 
  * Steps side by side, as one, so many at a time, in order. The output of each is shown when it is done; a step takes as
  * long as it takes beside the others.
  */
-export const together = (atOnce: number, ...steps: ReadonlyArray<Step>): Step => ({
-  name: steps.map(({ name }) => name).join(" | "),
+export const together = (name: string, atOnce: number, ...steps: ReadonlyArray<Step>): Step => ({
+  name,
   run: async () => {
     let total = none
     const waiting = [...steps]

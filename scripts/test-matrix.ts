@@ -27,6 +27,7 @@ const onNode = (version: string): Steps.Step => {
     node
   ]
   return Steps.together(
+    name,
     3,
     Steps.vitest(`unit, property, contract on ${name}`, ...command, "node_modules/vitest/vitest.mjs", ...projects),
     ...Steps.conformance(name, 2, ...command, "scripts/conformance.ts")
@@ -34,6 +35,7 @@ const onNode = (version: string): Steps.Step => {
 }
 
 const onDeno = Steps.together(
+  "Deno",
   3,
   Steps.vitest("contract on Deno", ...inDeno("node_modules/vitest/vitest.mjs"), "--project=deno"),
   ...Steps.conformance("Deno", 2, "node", "scripts/conformance.ts", "--runtime", "deno")

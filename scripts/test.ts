@@ -9,6 +9,7 @@ await Steps.runAll([
   Steps.single("types", "tsc", "-b"),
   // The table mostly waits, so there is always something beside it that does not.
   Steps.together(
+    "tests, tables and lint",
     4,
     Steps.vitest("unit, property, contract", "vitest"),
     ...Steps.conformance("Node", 3, "node", "scripts/conformance.ts"),
