@@ -8,6 +8,7 @@
 import * as Credentials from "@effect-k8s/core/Credentials"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as KubeConfig from "@effect-k8s/core/KubeConfig"
+import { tokenVariable } from "@effect-k8s/testing/conformance/ClientProcess"
 import * as Filter from "@effect-k8s/testing/conformance/Filter"
 import type * as Lab from "@effect-k8s/testing/conformance/Lab"
 import { images } from "@effect-k8s/testing/conformance/Pods"
@@ -17,6 +18,7 @@ import * as TestCluster from "@effect-k8s/testing/TestCluster"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as ChildProcess from "effect/process/ChildProcess"
+import * as Redacted from "effect/Redacted"
 import { spawnSync } from "node:child_process"
 import { closeSync, openSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
@@ -54,7 +56,8 @@ interface Server {
   readonly server: Lab.Server
   readonly endpoint: Runner.Options["endpoint"]
   readonly credentials: Runner.Options["credentials"]
-  readonly kubeconfig: string
+  /** The environment of clients in processes of their own. */
+  readonly client: Readonly<Record<string, string>>
 }
 
 const testCluster = Effect.fnUntraced(function*(tls: boolean) {
@@ -66,7 +69,7 @@ const testCluster = Effect.fnUntraced(function*(tls: boolean) {
     server: { _tag: "TestCluster", cluster },
     endpoint: cluster.endpoint,
     credentials: Credentials.make({ token: cluster.token }),
-    kubeconfig
+    client: { KUBECONFIG: kubeconfig, ...(tls ? {} : { [tokenVariable]: Redacted.value(cluster.token) }) }
   } satisfies Server
 })
 
@@ -75,7 +78,11 @@ const realCluster = Effect.fnUntraced(function*(file: string) {
   const client = yield* KubeClient.make(resolved)
   const version = yield* client.json({ method: "GET", path: "/version", info: { verb: "get", resource: "version" } })
   const { gitVersion } = version as { readonly gitVersion: string }
-  return { server: { _tag: "Cluster", version: gitVersion }, ...resolved, kubeconfig: file } satisfies Server
+  return {
+    server: { _tag: "Cluster", version: gitVersion },
+    ...resolved,
+    client: { KUBECONFIG: file }
+  } satisfies Server
 })
 
 const program = Effect.fnUntraced(function*(runtime: Runtime) {
@@ -91,7 +98,7 @@ const program = Effect.fnUntraced(function*(runtime: Runtime) {
     namespace: `conformance-${crypto.randomUUID().slice(0, 8)}`,
     client: (argument) =>
       ChildProcess.make(command, [...before, argument], {
-        env: { KUBECONFIG: server.kubeconfig },
+        env: server.client,
         extendEnv: true,
         stderr: "inherit"
       }),

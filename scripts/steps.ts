@@ -1,7 +1,7 @@
 /**
  * Running the programs that test, and counting what they found.
  */
-import { spawn } from "node:child_process"
+import { spawn, type StdioOptions } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -32,11 +32,8 @@ let reported = 0
 /** Runs a program of the workspace; its exit code. */
 const run = ([program, ...args]: Command, output: Output): Promise<number> =>
   new Promise((resolve, reject) => {
-    const child = spawn(
-      program,
-      args,
-      output === "inherit" ? { stdio: "inherit" } : { stdio: ["ignore", "pipe", "pipe"] }
-    )
+    const stdio: StdioOptions = output === "inherit" ? "inherit" : ["ignore", "pipe", "pipe"]
+    const child = spawn(program, args, { stdio })
     const chunks: Array<Buffer> = []
     for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk: Buffer) => chunks.push(chunk))
     child.on("error", reject)
@@ -64,7 +61,8 @@ const counted = (name: string, command: (file: string) => Command, read: (report
     try {
       const counts = read(JSON.parse(readFileSync(file, "utf8")))
       return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts
-    } catch {
+    } catch (cause) {
+      console.error(cause)
       return { passed: 0, failed: 1, skipped: 0 }
     }
   }
@@ -79,8 +77,12 @@ const fromVitest = (report: unknown): Counts => {
   }
 }
 
-const fromConformance = (report: unknown): Counts => {
-  const { results } = report as { readonly results: ReadonlyArray<{ readonly outcome: keyof Counts }> }
+const fromConformance = (wanted: string) => (report: unknown): Counts => {
+  const { results, runtime } = report as {
+    readonly results: ReadonlyArray<{ readonly outcome: keyof Counts }>
+    readonly runtime: string
+  }
+  if (!runtime.startsWith(wanted)) throw new Error(`the table ran on ${runtime}, and not on ${wanted}`)
   const count = (outcome: keyof Counts): number => results.filter((result) => result.outcome === outcome).length
   return { passed: count("passed"), failed: count("failed"), skipped: count("skipped") }
 }
@@ -93,23 +95,45 @@ export const vitest = (name: string, ...start: Command): Step =>
     fromVitest
   )
 
-/** The conformance table: `start` is what runs the script, with its options. */
-export const conformance = (name: string, ...start: Command): Step =>
-  counted(name, (file) => [...start, "--json", file], fromConformance)
+/**
+ * The conformance table in so many parts, to which its rows go in turn. `start` is what runs the script, with its options;
+ * a report of another runtime than the one that is wanted, by the beginning of its name, is a failure.
+ */
+export const conformance = (runtime: string, parts: number, ...start: Command): ReadonlyArray<Step> =>
+  Array.from({ length: parts }, (_, i) => {
+    const part = parts === 1 ? [] : ["--shard", `${i + 1}/${parts}`]
+    const name = ["conformance on", runtime, ...part.slice(1)].join(" ")
+    return counted(name, (file) => [...start, ...part, "--json", file], fromConformance(runtime))
+  })
 
-/** Steps side by side, as one. The output of the first is shown as it comes, that of the others when they are done. */
-export const together = (first: Step, ...others: ReadonlyArray<Step>): Step => ({
-  name: [first, ...others].map(({ name }) => name).join(" | "),
-  run: async (output) => {
-    const texts: Array<string> = []
-    const counts = await Promise.all([
-      first.run(output),
-      ...others.map(({ name, run }) => run((text) => texts.push(`\n== ${name}\n${text}`)))
-    ])
-    for (const text of texts) console.log(text)
-    return counts.reduce(add)
+/**
+ * Steps side by side, as one, so many at a time, in order. The output of each is shown when it is done; a step takes as
+ * long as it takes beside the others.
+ */
+export const together = (name: string, atOnce: number, ...steps: ReadonlyArray<Step>): Step => ({
+  name,
+  run: async () => {
+    let total = none
+    const waiting = [...steps]
+    const work = async (): Promise<void> => {
+      for (let step = waiting.shift(); step !== undefined; step = waiting.shift()) {
+        const { name, run } = step
+        const began = performance.now()
+        const texts: Array<string> = []
+        const counts = await run((text) => texts.push(text))
+        console.log(`\n-- ${name}\n${texts.join("")}-- ${name}: ${outcomeOf(counts, began)}`)
+        total = add(total, counts)
+      }
+    }
+    await Promise.all(Array.from({ length: atOnce }, work))
+    return total
   }
 })
+
+const none: Counts = { passed: 0, failed: 0, skipped: 0 }
+
+const outcomeOf = (counts: Counts, began: number): string =>
+  `${counts.failed === 0 ? "ok" : "FAILED"} after ${Math.round((performance.now() - began) / 1000)} s`
 
 const add = (a: Counts, b: Counts): Counts => ({
   passed: a.passed + b.passed,
@@ -119,7 +143,7 @@ const add = (a: Counts, b: Counts): Counts => ({
 
 /** Runs the steps in order, says what became of each, and ends with the line that counts them all. */
 export const runAll = async (steps: ReadonlyArray<Step>): Promise<void> => {
-  let total: Counts = { passed: 0, failed: 0, skipped: 0 }
+  let total = none
   const failures: Array<string> = []
   for (const step of steps) {
     console.log(`\n== ${step.name}`)
@@ -127,8 +151,7 @@ export const runAll = async (steps: ReadonlyArray<Step>): Promise<void> => {
     const counts = await step.run("inherit")
     total = add(total, counts)
     if (counts.failed > 0) failures.push(step.name)
-    const outcome = counts.failed === 0 ? "ok" : "FAILED"
-    console.log(`== ${step.name}: ${outcome} after ${Math.round((performance.now() - began) / 1000)} s`)
+    console.log(`== ${step.name}: ${outcomeOf(counts, began)}`)
   }
   if (failures.length > 0) console.log(`\nfailed: ${failures.join(", ")}`)
   console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)

@@ -10,15 +10,9 @@ if (kubeconfig === undefined || kubeconfig === "") {
   console.error("test:cluster runs against the cluster of KUBECONFIG, which is not set; set it to a kubeconfig file")
   process.exitCode = 2
 } else {
-  await Steps.runAll(["node", "deno"].map((runtime) =>
-    Steps.conformance(
-      `conformance on ${runtime}`,
-      "node",
-      "scripts/conformance.ts",
-      "--runtime",
-      runtime,
-      "--kubeconfig",
-      kubeconfig
+  await Steps.runAll(
+    [["Node", "node"], ["Deno", "deno"]].flatMap(([name = "", runtime = ""]) =>
+      Steps.conformance(name, 1, "node", "scripts/conformance.ts", "--runtime", runtime, "--kubeconfig", kubeconfig)
     )
-  ))
+  )
 }

@@ -1,20 +1,22 @@
 /**
- * `pnpm test`: types, lint, format, type tests, unit, property, contract and conformance tests. The last line counts all
- * of them: `N passed, N failed, N skipped`.
+ * `pnpm test`: types, lint, format, type tests, unit, property, contract and conformance tests, on Node and on Deno. The
+ * last line counts all of them: `N passed, N failed, N skipped`.
  */
 import { inDeno } from "./conformance/Runtime.ts"
 import * as Steps from "./steps.ts"
 
 await Steps.runAll([
   Steps.single("types", "tsc", "-b"),
-  Steps.single("lint", "oxlint", "--type-aware"),
-  Steps.single("format", "dprint", "check"),
-  Steps.single("type tests", "tstyche"),
-  // The table mostly waits.
+  // The table mostly waits, so there is always something beside it that does not.
   Steps.together(
+    "tests, tables and lint",
+    4,
     Steps.vitest("unit, property, contract", "vitest"),
-    Steps.conformance("conformance, one half", "node", "scripts/conformance.ts", "--shard", "1/2"),
-    Steps.conformance("conformance, the other half", "node", "scripts/conformance.ts", "--shard", "2/2")
-  ),
-  Steps.vitest("contract on Deno", ...inDeno("node_modules/vitest/vitest.mjs"), "--project=deno")
+    ...Steps.conformance("Node", 3, "node", "scripts/conformance.ts"),
+    ...Steps.conformance("Deno", 3, "node", "scripts/conformance.ts", "--runtime", "deno"),
+    Steps.vitest("contract on Deno", ...inDeno("node_modules/vitest/vitest.mjs"), "--project=deno"),
+    Steps.single("lint", "oxlint", "--type-aware"),
+    Steps.single("format", "dprint", "check"),
+    Steps.single("type tests", "tstyche")
+  )
 ])

@@ -21,9 +21,10 @@ export interface Runtime {
 }
 
 /** How to run a script on Deno, with the dependencies that pnpm has installed. */
-export const inDeno = (script: string, deno = "deno"): Argv => [
+export const inDeno = (script: string, deno = "deno", ...flags: ReadonlyArray<string>): Argv => [
   deno,
   "run",
+  ...flags,
   "--allow-all",
   "--no-prompt",
   "--node-modules-dir=manual",

@@ -13,5 +13,6 @@ export const runtime: Runtime = {
   // A server of node:tls on Deno 2.9 reads without end and misses the ends of connections, so rows about memory and about
   // what is left behind would judge it, and not the adapter. TLS of the adapter is what the contract is for.
   testClusterTls: false,
-  runs: (script) => inDeno(script, process.execPath)
+  // As on Node.
+  runs: (script) => inDeno(script, process.execPath, "--v8-flags=--max-semi-space-size=1,--expose-gc")
 }

@@ -39,7 +39,7 @@ const rooms: ReadonlyArray<Room> = [
   {
     folder: "deno/src",
     // Deno's own TLS has no client certificates over a stream, no server name and no way around verification.
-    may: [effect, core, channels, platformNodeShared, /^node:(?:net|stream|tls)$/],
+    may: [effect, core, channels, platformNodeShared, /^node:(?:async_hooks|net|stream|tls)$/],
     rule: "deno may import core, channels, effect and what of Node there is no other way for"
   },
   {

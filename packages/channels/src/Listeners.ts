@@ -14,8 +14,13 @@ const TypeId = "~@effect-k8s/channels/ListenError"
 /** A local address could not be listened on. */
 export class ListenError extends Data.TaggedError("ListenError")<{
   readonly address: Address
-  /** `in-use`, `forbidden` (ports below 1024), `no-address` (not of this machine), or something else. */
-  readonly why: "in-use" | "forbidden" | "no-address" | "other"
+  /**
+   * `in-use`, `forbidden` (ports below 1024), `no-address` (not of this machine), `not-permitted` (this process was
+   * started without the permission), or something else.
+   */
+  readonly why: "in-use" | "forbidden" | "no-address" | "not-permitted" | "other"
+  /** What grants the permission, on runtimes that know such: `--allow-net=127.0.0.1:8080`. */
+  readonly flag?: string | undefined
   readonly cause?: unknown
 }> {
   readonly [TypeId] = TypeId
@@ -30,9 +35,30 @@ export class ListenError extends Data.TaggedError("ListenError")<{
         return `${at} may not be listened on by this user; choose a port above 1023`
       case "no-address":
         return `${host} is no address of this machine, or none of this kind is configured`
+      case "not-permitted":
+        return `this process may not listen at ${at}; run it with ${this.flag ?? "the permission"}`
       case "other":
         return `${at} could not be listened on${this.cause instanceof Error ? ` (${this.cause.message})` : ""}`
     }
+  }
+}
+
+/** An error of listening by the POSIX code of its cause, as runtimes pass it on: `EADDRINUSE`. */
+export const listenError = (address: Address, cause: unknown): ListenError =>
+  new ListenError({ address, why: whyOf(cause), cause })
+
+const whyOf = (cause: unknown): ListenError["why"] => {
+  switch (Predicate.hasProperty(cause, "code") ? cause.code : undefined) {
+    case "EADDRINUSE":
+      return "in-use"
+    case "EACCES":
+      return "forbidden"
+    case "EADDRNOTAVAIL":
+    case "EAFNOSUPPORT":
+    case "ENOTFOUND":
+      return "no-address"
+    default:
+      return "other"
   }
 }
 

@@ -13,6 +13,7 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import * as AsyncContext from "./internal/asyncContext.ts"
 import { classify } from "./internal/classify.ts"
 import * as Connector from "./internal/connector.ts"
 import type { HttpClientOptions } from "./internal/deno.ts"
@@ -37,6 +38,7 @@ const unsupported = (option: string, hint: string): TransportError =>
 export const transport = Effect.fnUntraced(function*(
   endpoint: Endpoint
 ): Effect.fn.Return<Transport["Service"], TransportError, Scope.Scope> {
+  AsyncContext.stopLeak()
   if (endpoint.proxy !== undefined && endpoint.dial !== undefined) {
     return yield* unsupported(
       "a proxy together with a dialler",

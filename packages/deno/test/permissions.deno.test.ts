@@ -107,6 +107,17 @@ describe("without permission", () => {
     assert.include((await run(["--allow-env=KUBECONFIG"], ["layer", "http://x"])).message, "--allow-env=HOME")
   })
 
+  for (const port of [0, 47_811]) {
+    it(`listening at ${port === 0 ? "a free port" : "a port"} fails with the flag for the address, which is enough`, async () => {
+      const args = ["listen", "http://x", String(port)]
+      const flag = `--allow-net=127.0.0.1:${port}`
+      const { message, ...refused } = await run([], args)
+      assert.deepStrictEqual(refused, { tag: "ListenError", flag })
+      assert.include(message, flag)
+      assert.deepStrictEqual(await run([flag], args), { value: "listening" })
+    })
+  }
+
   it("a local process fails with the flag for the environment, then for the program; both are enough", async () => {
     const args = ["spawn", "http://x"]
     const environment = await run([], args)

@@ -59,14 +59,23 @@ export const tlsReason = (address: Endpoint.Address, cause: unknown): TransportE
   return new TransportError.ConnectionLost({ address, cause })
 }
 
-const reason = (address: Endpoint.Address, cause: unknown): TransportError.TransportErrorReason => {
-  const links = chain(cause)
+// `fetch` says that it failed, and no more; its cause says why, behind what was asked for.
+const requested = /^error sending request(?: for url \(\S*\))?: (?:client error \(\w+\): )?/
+
+const told = (error: unknown): unknown =>
+  error instanceof TypeError && error.cause instanceof Error && requested.test(error.cause.message)
+    ? new Error(error.cause.message.replace(requested, ""))
+    : error
+
+const reason = (address: Endpoint.Address, error: unknown): TransportError.TransportErrorReason => {
+  const links = chain(error)
+  const cause = told(error)
   if (links.some(isCertificate)) return new TransportError.CertificateRejected({ address, cause })
   // In TLS 1.3 the server's verdict on the client's certificate comes after the handshake.
   if (links.some(isTls)) return new TransportError.TlsFailed({ address, cause })
   if (links.some(isNotHttp)) return new TransportError.NotHttp({ address, cause })
   if (links.some(isUnreachable)) return new TransportError.Unreachable({ address, cause })
-  return denied(address, cause) ?? new TransportError.ConnectionLost({ address, cause })
+  return denied(address, error) ?? new TransportError.ConnectionLost({ address, cause })
 }
 
 /** The reason for a failure of a connection to `endpoint`. */

@@ -15,7 +15,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import { tlsReason, unreachable } from "./classify.ts"
-import { deno } from "./deno.ts"
+import { deno, type TcpConn } from "./deno.ts"
 import * as NodeTls from "./nodeTls.ts"
 import * as ProxyTunnel from "./proxyTunnel.ts"
 import * as RawStream from "./rawStream.ts"
@@ -27,6 +27,8 @@ export type Connector = () => Effect.Effect<RawStream.RawStream, TransportError>
 /** How long client-go waits for a connection, and for a handshake. */
 const connectSeconds = 30
 const handshakeSeconds = 10
+/** Most connections have come or been refused by then. */
+const lateMillis = 1000
 
 /** Connects until the scope ends. */
 export const acquire = (connector: Connector): Effect.Effect<RawStream.RawStream, TransportError, Scope.Scope> =>
@@ -73,6 +75,25 @@ class Attempt {
   }
 }
 
+/**
+ * A connection, whose caller has gone when the signal is aborted. Deno 2.9 loses a connection for good, open, that it is
+ * told to give up just when it has come: so one that nobody wants any more is waited for a while before it is given up.
+ */
+const connectTcp = async (at: Endpoint.Address, signal: AbortSignal): Promise<TcpConn> => {
+  const givenUp = new AbortController()
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const onAbort = (): void => {
+    timer = setTimeout(() => givenUp.abort(), lateMillis)
+  }
+  signal.addEventListener("abort", onAbort)
+  try {
+    return await deno.connect({ hostname: at.host, port: at.port, signal: givenUp.signal })
+  } finally {
+    signal.removeEventListener("abort", onAbort)
+    clearTimeout(timer)
+  }
+}
+
 const promise = <A>(
   run: (signal: AbortSignal) => Promise<A>,
   failed: (cause: unknown) => TransportError
@@ -98,7 +119,7 @@ export const make = Effect.fnUntraced(function*(
   const tcp = (attempt: Attempt, at: Endpoint.Address, failed: (cause: unknown) => TransportError): Opening =>
     within(
       promise(async (signal) => {
-        const conn = await deno.connect({ hostname: at.host, port: at.port, signal })
+        const conn = await connectTcp(at, signal)
         const stream = attempt.opened(RawStream.fromConn(conn))
         conn.setNoDelay(true)
         conn.setKeepAlive(true)

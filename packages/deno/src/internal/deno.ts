@@ -21,6 +21,11 @@ export interface TcpConn {
   readonly setKeepAlive: (keepAlive: boolean) => void
 }
 
+/** What listens. */
+export interface TcpListener {
+  readonly close: () => void
+}
+
 /** A certificate and its key, PEM text. */
 export interface KeyPair {
   readonly cert: string
@@ -43,6 +48,7 @@ export interface HttpClientOptions extends Partial<KeyPair> {
 /** The part of the global that is used. */
 export interface Namespace {
   readonly connect: (options: Address & { readonly signal?: AbortSignal }) => Promise<TcpConn>
+  readonly listen: (options: Address) => TcpListener
   readonly createHttpClient: (options: HttpClientOptions) => HttpClient
   /** Getting one fails without permission. */
   readonly env: { readonly get: (name: string) => string | undefined }

@@ -1,53 +1,100 @@
 /**
- * Listening on local addresses of Deno, by its `node:net`. Loaded when a program first listens.
+ * Listening on local addresses of Deno, by its `node:net`: a connection of `Deno.listen` cannot be reset, and would end in
+ * order when the forwarded one has failed. Effect's own server of sockets would also load `ws`, which reads the environment.
+ * Loaded when a program first listens.
  */
-import { type Listener, ListenError } from "@effect-k8s/channels/Listeners"
+import { type Accepted, type Listener, ListenError, listenError } from "@effect-k8s/channels/Listeners"
 import type { Address } from "@effect-k8s/core/Endpoint"
 import * as NodeSocket from "@effect/platform-node-shared/NodeSocket"
-import * as NodeSocketServer from "@effect/platform-node-shared/NodeSocketServer"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import * as FiberSet from "effect/FiberSet"
+import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as Net from "node:net"
+import { deno } from "./deno.ts"
+import { flagOf } from "./permission.ts"
 
-const whyOf = (cause: unknown): ListenError["why"] => {
-  switch (cause instanceof Error && "code" in cause ? cause.code : undefined) {
-    case "EADDRINUSE":
-      return "in-use"
-    case "EACCES":
-      return "forbidden"
-    case "EADDRNOTAVAIL":
-    case "EAFNOSUPPORT":
-    case "ENOTFOUND":
-      return "no-address"
-    default:
-      return "other"
-  }
-}
+// Where a permission is missing, node:net throws what nobody can catch, and ends the process.
+const permitted = (address: Address): Effect.Effect<void, ListenError> =>
+  Effect.try({
+    try: () => deno.listen({ hostname: address.host, port: address.port }).close(),
+    catch: (cause) => {
+      const flag = flagOf(cause)
+      return flag === undefined
+        ? listenError(address, cause)
+        : new ListenError({ address, why: "not-permitted", flag, cause })
+    }
+  })
+
+// What was written goes out before the end.
+const close = (connection: Net.Socket): Effect.Effect<void> =>
+  Effect.sync(() => {
+    if (!connection.closed) connection.destroySoon()
+  })
+
+const gone = Effect.fail(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: 1006 }) }))
+
+const acceptedOf = (connection: Net.Socket): Effect.Effect<Accepted> =>
+  Effect.map(
+    NodeSocket.fromDuplex(
+      Effect.acquireRelease(
+        Effect.suspend(() => connection.destroyed ? gone : Effect.succeed(connection)),
+        close
+      )
+    ),
+    (socket) => ({
+      socket,
+      reset: Effect.sync(() => {
+        // As on Node, where a reset behind an end leaves the connection open.
+        if (connection.writableEnded) connection.destroy()
+        else connection.resetAndDestroy()
+      })
+    })
+  )
 
 /** Listens on an address; the scope stops it, and its connections end with their handlers. */
 export const listen = Effect.fnUntraced(function*(
   address: Address
 ): Effect.fn.Return<Listener, ListenError, Scope.Scope> {
-  const failed = (cause: unknown): ListenError => new ListenError({ address, why: whyOf(cause), cause })
-  const server = yield* Effect.mapError(
-    NodeSocketServer.make({ ...address, allowHalfOpen: true, noDelay: true, ipv6Only: true }),
-    (error) => failed(error.reason.cause)
+  yield* permitted(address)
+  const waiting = yield* Queue.unbounded<Net.Socket>()
+  const broken = yield* Deferred.make<never, ListenError>()
+  const server = yield* Effect.acquireRelease(
+    Effect.sync(() => Net.createServer({ allowHalfOpen: true, noDelay: true })),
+    (server) =>
+      Effect.andThen(
+        Effect.flatMap(Queue.clear(waiting), Effect.forEach((connection) => Effect.sync(() => connection.destroy()))),
+        Effect.callback<void>((resume) => {
+          server.close(() => resume(Effect.void))
+        })
+      )
   )
-  const bound = "port" in server.address ? { host: address.host, port: server.address.port } : address
+  server.on("connection", (connection) => {
+    // Its reader is told of this too, if it has one by then.
+    connection.on("error", () => {})
+    Queue.offerUnsafe(waiting, connection)
+  })
+  server.on("error", (cause) => Deferred.doneUnsafe(broken, Effect.fail(listenError(address, cause))))
+  yield* Effect.raceFirst(
+    Effect.callback<void>((resume) => {
+      server.listen({ ...address, ipv6Only: true }, () => resume(Effect.void))
+    }),
+    Deferred.await(broken)
+  )
+  const bound = server.address()
   return {
-    address: bound,
+    address: bound !== null && typeof bound === "object" ? { host: address.host, port: bound.port } : address,
     run: (handler) =>
-      server.run((socket) =>
-        Effect.flatMap(Effect.serviceOption(NodeSocket.NetSocket), (raw) =>
-          handler({
-            socket,
-            reset: Effect.sync(() => {
-              if (Option.isNone(raw)) return
-              // As on Node, where a reset behind an end leaves the connection open.
-              if (raw.value.writableEnded) raw.value.destroy()
-              else raw.value.resetAndDestroy()
-            })
-          }))
-      ).pipe(Effect.mapError((error) => failed(error.reason.cause)))
+      Effect.scoped(Effect.gen(function*() {
+        const handlers = yield* FiberSet.make<void>()
+        const serve = Effect.gen(function*() {
+          const connection = yield* Queue.take(waiting)
+          const handled = Effect.flatMap(acceptedOf(connection), handler)
+          yield* FiberSet.run(handlers, Effect.ensuring(handled, close(connection)))
+        })
+        return yield* Effect.raceFirst(Effect.forever(serve), Deferred.await(broken))
+      }))
   }
 })

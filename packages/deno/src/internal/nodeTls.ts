@@ -109,11 +109,20 @@ export const connect = (stream: RawStream, options: Options): Promise<RawStream>
     socket.on("error", (cause) => {
       socket.destroy()
       below.destroy()
-      reject(cause)
+      reject(inWords(cause))
     })
     socket.on("close", () => reject(new Error("the connection was closed")))
     socket.on("secureConnect", () => resolve(plaintext(socket, below)))
   })
+
+// Deno says the same of a certificate that is out of its time, and has closed the connection before it can be looked at.
+const unverified = "UNABLE_TO_VERIFY_LEAF_SIGNATURE"
+
+const inWords = (error: Error): Error => {
+  if (!("code" in error) || error.code !== unverified) return error
+  const words = `${error.message}: no authority that is trusted has signed it, or it has expired or is not valid yet`
+  return Object.assign(new Error(words, { cause: error }), { code: unverified })
+}
 
 const isAddress = (host: string): boolean => host.includes(":") || /^\d+(?:\.\d+){3}$/.test(host)
 

@@ -4,7 +4,7 @@
 import * as Cause from "effect/Cause"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
-import type * as FileSystem from "effect/FileSystem"
+import * as FileSystem from "effect/FileSystem"
 import * as PlatformError from "effect/PlatformError"
 import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import * as Stream from "effect/Stream"
@@ -44,19 +44,39 @@ const explained = (error: PlatformError.PlatformError): PlatformError.PlatformEr
 
 /** A file system whose errors name the flag. */
 export const fileSystem = (fs: FileSystem.FileSystem): FileSystem.FileSystem => {
-  const explain = (result: unknown): unknown =>
-    Effect.isEffect(result)
-      ? Effect.mapError(result as Effect.Effect<unknown, PlatformError.PlatformError>, explained)
-      : Stream.isStream(result)
-      ? Stream.mapError(result as Stream.Stream<unknown, PlatformError.PlatformError>, explained)
-      : result
-  // Sound: each member gives what it gave, with other errors of the same type.
-  return Object.fromEntries(
-    Object.entries(fs).map(([name, member]: [string, unknown]) => [
-      name,
-      typeof member === "function" ? (...args: ReadonlyArray<unknown>) => explain(member(...args)) : member
-    ])
-  ) as unknown as FileSystem.FileSystem
+  const explain = <Args extends ReadonlyArray<unknown>, A, R>(
+    method: (...args: Args) => Effect.Effect<A, PlatformError.PlatformError, R>
+  ) =>
+  (...args: Args): Effect.Effect<A, PlatformError.PlatformError, R> => Effect.mapError(method(...args), explained)
+  // What is not here is made of these.
+  return FileSystem.make({
+    access: explain(fs.access),
+    copy: explain(fs.copy),
+    copyFile: explain(fs.copyFile),
+    chmod: explain(fs.chmod),
+    chown: explain(fs.chown),
+    link: explain(fs.link),
+    lstat: explain(fs.lstat),
+    makeDirectory: explain(fs.makeDirectory),
+    makeTempDirectory: explain(fs.makeTempDirectory),
+    makeTempDirectoryScoped: explain(fs.makeTempDirectoryScoped),
+    makeTempFile: explain(fs.makeTempFile),
+    makeTempFileScoped: explain(fs.makeTempFileScoped),
+    open: explain(fs.open),
+    readDirectory: explain(fs.readDirectory),
+    readDirectoryEntries: explain(fs.readDirectoryEntries),
+    readFile: explain(fs.readFile),
+    readLink: explain(fs.readLink),
+    realPath: explain(fs.realPath),
+    remove: explain(fs.remove),
+    rename: explain(fs.rename),
+    stat: explain(fs.stat),
+    symlink: explain(fs.symlink),
+    truncate: explain(fs.truncate),
+    utimes: explain(fs.utimes),
+    writeFile: explain(fs.writeFile),
+    watch: (path, options) => Stream.mapError(fs.watch(path, options), explained)
+  })
 }
 
 /** A spawner whose errors name the flag. Node's way to spawn reads the whole environment, and throws where it may not. */

@@ -1,6 +1,7 @@
 /**
  * A program with few permissions, which tells what became of it in a line of JSON.
  */
+import { Listeners } from "@effect-k8s/channels/Listeners"
 import * as DenoKube from "@effect-k8s/deno/DenoKube"
 import * as DenoPlatform from "@effect-k8s/deno/DenoPlatform"
 import type { RowError } from "@effect-k8s/testing/contract/Row"
@@ -10,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as ChildProcess from "effect/process/ChildProcess"
 
 const [what = "", url = "", extra = ""] = process.argv.slice(2)
-const endpoint = { url: new URL(url), ...(extra === "" ? {} : { proxy: { url: new URL(extra) } }) }
+const endpoint = { url: new URL(url), ...(URL.canParse(extra) ? { proxy: { url: new URL(extra) } } : {}) }
 
 const exchange = Effect.gen(function*() {
   const transport = yield* DenoPlatform.transport(endpoint)
@@ -37,6 +38,14 @@ const programs: Readonly<Record<string, Effect.Effect<string, RowError | Error>>
     "built"
   ),
   layer: Effect.as(Effect.scoped(Layer.build(DenoKube.layer)), "built"),
+  listen: Effect.provide(
+    Effect.scoped(Effect.gen(function*() {
+      const { listen } = yield* Listeners
+      const { address } = yield* listen({ host: "127.0.0.1", port: Number(extra) })
+      return address.port > 0 ? "listening" : "nowhere"
+    })),
+    DenoKube.layerServices
+  ),
   spawn: Effect.provide(
     Effect.scoped(Effect.flatMap(ChildProcess.make`true`, (child) => Effect.map(child.exitCode, String))),
     DenoKube.layerServices
@@ -47,11 +56,12 @@ const program = programs[what] ?? Effect.die(new Error(`there is no ${what}`))
 await Effect.runPromise(Effect.match(program, {
   onSuccess: (value) => console.log(JSON.stringify({ value })),
   onFailure: (error) => {
-    const { _tag: tag = "", message, reason } = error as {
+    const { _tag: tag = "", flag, message, reason } = error as {
       readonly _tag?: string
+      readonly flag?: string
       readonly message: string
       readonly reason?: { readonly _tag: string; readonly flag?: string }
     }
-    console.log(JSON.stringify({ tag, reason: reason?._tag, flag: reason?.flag, message }))
+    console.log(JSON.stringify({ tag, reason: reason?._tag, flag: flag ?? reason?.flag, message }))
   }
 }))

@@ -1,7 +1,7 @@
 /**
  * Listening on local addresses of Node. Loaded when a program first listens.
  */
-import { type Listener, ListenError } from "@effect-k8s/channels/Listeners"
+import { type Listener, type ListenError, listenError } from "@effect-k8s/channels/Listeners"
 import type { Address } from "@effect-k8s/core/Endpoint"
 import * as NodeSocket from "@effect/platform-node-shared/NodeSocket"
 import * as NodeSocketServer from "@effect/platform-node-shared/NodeSocketServer"
@@ -10,26 +10,11 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { buffering } from "./tcp.ts"
 
-const whyOf = (cause: unknown): ListenError["why"] => {
-  switch (cause instanceof Error && "code" in cause ? cause.code : undefined) {
-    case "EADDRINUSE":
-      return "in-use"
-    case "EACCES":
-      return "forbidden"
-    case "EADDRNOTAVAIL":
-    case "EAFNOSUPPORT":
-    case "ENOTFOUND":
-      return "no-address"
-    default:
-      return "other"
-  }
-}
-
 /** Listens on an address; the scope stops it, and its connections end with their handlers. */
 export const listen = Effect.fnUntraced(function*(
   address: Address
 ): Effect.fn.Return<Listener, ListenError, Scope.Scope> {
-  const failed = (cause: unknown): ListenError => new ListenError({ address, why: whyOf(cause), cause })
+  const failed = (cause: unknown): ListenError => listenError(address, cause)
   const server = yield* Effect.mapError(
     NodeSocketServer.make({ ...address, allowHalfOpen: true, noDelay: true, ipv6Only: true, ...buffering }),
     (error) => failed(error.reason.cause)

@@ -1,21 +1,27 @@
 /**
  * A client in a process of its own: for rows that kill it, or that measure what it takes while the server's half is
- * somewhere else. It finds its cluster by `KUBECONFIG`.
+ * somewhere else. It finds its cluster by `KUBECONFIG`, and where that is not enough its token by `CONFORMANCE_TOKEN`.
  */
 import * as Exec from "@effect-k8s/channels/Exec"
 import type * as Target from "@effect-k8s/channels/Target"
+import * as Credentials from "@effect-k8s/core/Credentials"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as KubeConfig from "@effect-k8s/core/KubeConfig"
 import type { KubeConfigError } from "@effect-k8s/core/KubeConfigError"
 import type { Platform } from "@effect-k8s/core/Transport"
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import type * as Path from "effect/Path"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Memory from "./Memory.ts"
 import * as Remote from "./Remote.ts"
 import * as Tunnel from "./Tunnel.ts"
+
+/** The variable with the token of the client, where the kubeconfig has none: no client of one sends any without TLS. */
+export const tokenVariable = "CONFORMANCE_TOKEN"
 
 /** What it is to do. */
 export type Job =
@@ -90,8 +96,10 @@ const client = Effect.fnUntraced(function*(tunnel: number | undefined): Effect.f
   Platform | FileSystem.FileSystem | Path.Path | Scope.Scope
 > {
   const resolved = yield* Effect.flatMap(KubeConfig.load(), KubeConfig.resolve)
+  const token = yield* Effect.orDie(Config.option(Config.Redacted(tokenVariable)))
+  const credentials = Option.isSome(token) ? Credentials.make({ token: token.value }) : resolved.credentials
   const endpoint = tunnel === undefined ? resolved.endpoint : { ...resolved.endpoint, dial: Tunnel.dialThrough(tunnel) }
-  return yield* KubeClient.make({ ...resolved, endpoint })
+  return yield* KubeClient.make({ ...resolved, credentials, endpoint })
 })
 
 /** Does what its argument says. */

@@ -80,7 +80,7 @@ export const busybox = ({ http, lab: port }: Ports): ReadonlyArray<string> => [
 
 const script = `
 const net = require("node:net"), http = require("node:http")
-const [httpPort, labPort] = process.argv.slice(1).map(Number)
+const [httpPort, labPort] = process.argv.slice(-2).map(Number)
 http.createServer((request, response) => {
   const found = request.url === "/" || request.url === "/index.html"
   response.writeHead(found ? 200 : 404, { "content-type": "text/html" }).end(found ? "hello\\n" : "no\\n")
@@ -139,7 +139,7 @@ net.createServer({ allowHalfOpen: true }, (socket) => {
 }).listen(labPort, "127.0.0.1")
 `
 
-/** For Node. */
+/** For the runtime that this is; Deno takes `-e` of its own children for Node's. */
 export const node = ({ http, lab: port }: Ports): ReadonlyArray<string> => [
   process.execPath,
   "-e",

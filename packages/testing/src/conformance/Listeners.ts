@@ -54,15 +54,15 @@ export const website: Effect.Effect<URL, never, Scope.Scope> = Effect.map(
   ({ url }) => url
 )
 
-/** A server whose certificate has expired, and the authority to trust. */
-export const expired: Effect.Effect<{ readonly url: URL; readonly ca: string }, never, Scope.Scope> = Effect.gen(
-  function*() {
-    const authority = yield* Certificates.make
-    const identity = yield* authority.issueServer(["127.0.0.1"], { expired: true })
-    const { url } = yield* HttpFrontend.make({
-      handler: () => Effect.succeed({ _tag: "Body", status: 200, headers: {}, body: "{}" }),
-      tls: { identity, clientAuthority: authority.cert }
-    })
-    return { url, ca: authority.cert }
-  }
-)
+/** A server with a certificate, which has expired if so asked, and the authority to trust. */
+export const certified = Effect.fnUntraced(function*(
+  options: { readonly expired?: boolean | undefined } = {}
+): Effect.fn.Return<{ readonly url: URL; readonly ca: string }, never, Scope.Scope> {
+  const authority = yield* Certificates.make
+  const identity = yield* authority.issueServer(["127.0.0.1"], options)
+  const { url } = yield* HttpFrontend.make({
+    handler: () => Effect.succeed({ _tag: "Body", status: 200, headers: {}, body: "{}" }),
+    tls: { identity, clientAuthority: authority.cert }
+  })
+  return { url, ca: authority.cert }
+})

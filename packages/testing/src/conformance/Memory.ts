@@ -54,9 +54,16 @@ const collectOnDemand = Effect.sync((): boolean => {
   }
 })
 
-/** What an effect leaves on the heap, in bytes; 0 where garbage cannot be collected on demand. */
+/** Connections that have ended linger for seconds, and what they hold is not left by them. */
+const settling = { schedule: Schedule.spaced("250 millis"), times: 24 }
+
+/**
+ * What an effect leaves on the heap, in bytes; 0 where garbage cannot be collected on demand. What is more than is allowed
+ * is looked at again, for some seconds.
+ */
 export const retained = Effect.fnUntraced(function*<A, E, R>(
-  effect: Effect.Effect<A, E, R>
+  effect: Effect.Effect<A, E, R>,
+  allowed: number
 ): Effect.fn.Return<Measured<A>, E, R> {
   const used = Effect.map(
     Effect.andThen(Effect.sleep("100 millis"), collectOnDemand),
@@ -64,5 +71,6 @@ export const retained = Effect.fnUntraced(function*<A, E, R>(
   )
   const before = yield* used
   const value = yield* effect
-  return { value, bytes: Math.max(0, (yield* used) - before) }
+  const after = yield* Effect.repeat(used, { ...settling, until: (bytes) => bytes - before <= allowed })
+  return { value, bytes: Math.max(0, after - before) }
 })

@@ -41,7 +41,7 @@ export interface Options {
   readonly namespace: string
   /**
    * A process on the adapter's runtime that runs `ClientProcess.main` on the argument, with the kubeconfig of the server
-   * in `KUBECONFIG`.
+   * in `KUBECONFIG`, and the token in `CONFORMANCE_TOKEN` where there is no TLS.
    */
   readonly client: (argument: string) => ChildProcess.Command
   /** What the adapter's process has open. */
