@@ -14,7 +14,7 @@ import * as Stream from "effect/Stream"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import type { Socket } from "node:net"
-import { TLSSocket } from "node:tls"
+import { type PeerCertificate, TLSSocket } from "node:tls"
 import type { Identity } from "./Certificates.ts"
 import type { Handler, ServerRequest } from "./Exchange.ts"
 import * as HttpWriter from "./HttpWriter.ts"
@@ -233,7 +233,9 @@ const request = (message: Http.IncomingMessage, body: Uint8Array): ServerRequest
 
 const certificate = (socket: Socket): ServerRequest["certificate"] => {
   if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
-  const subject = socket.getPeerCertificate().subject
+  // Node before 24 calls a resumed session authorised that has no certificate.
+  const { subject } = socket.getPeerCertificate() as Partial<PeerCertificate>
+  if (subject === undefined) return undefined
   // A repeated attribute comes as an array, whatever its type says.
   const organisations: string | ReadonlyArray<string> | undefined = subject.O
   const groups = organisations === undefined
