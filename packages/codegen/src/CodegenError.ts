@@ -18,11 +18,18 @@ export class FileFailed extends Data.TaggedError("FileFailed")<{
 
 /** A document is not what its place asks for. */
 export class InvalidDocument extends Data.TaggedError("InvalidDocument")<{
+  /** The name of the file, or the URL. */
   readonly document: string
   readonly description: string
+  /** Which of the documents of the file, from 1. */
+  readonly number?: number | undefined
+  /** The place in the document: `spec.versions[0].schema.openAPIV3Schema.properties.size`. */
+  readonly path?: string | undefined
 }> {
   override get message(): string {
-    return `${this.document} ${this.description}`
+    return `${this.document}${this.number === undefined ? "" : `, document ${this.number}`}${
+      this.path === undefined ? "" : `, ${this.path}`
+    } ${this.description}`
   }
 }
 

@@ -19,6 +19,12 @@ export interface Sources {
   readonly discovery?: ReadonlyArray<Document.Document> | undefined
 }
 
+/** How to generate. */
+export interface GenerateOptions extends Module.ImportOptions {
+  /** Whether to write what the documents say into documentation comments. */
+  readonly docs?: boolean | undefined
+}
+
 /** A generated module. */
 export interface GeneratedModule {
   /** Relative to the folder of the modules, with its extension: `apps/v1.ts`. */
@@ -39,9 +45,9 @@ export interface Output {
  */
 export const generate: (
   sources: Sources,
-  options: Module.ImportOptions
+  options: GenerateOptions
 ) => Effect.Effect<Output, CodegenError> = Effect.fnUntraced(function*(sources, options) {
-  const api = normalise(yield* Document.openApi(sources.openapi))
+  const api = normalise(yield* Document.openApi(sources.openapi), options)
   const ir = Build.build(api, Discovery.fromDocuments(sources.discovery ?? []))
   const types = yield* SchemaTypes.print(ir.modules.flatMap(Module.schemas))
   return {

@@ -174,12 +174,16 @@ export type AllVerbs = Verb
 /** Where the objects of a kind live. */
 export type Scope = "Namespaced" | "Cluster"
 
-/** A subresource that is read and written as an object: `status`, `scale`, `eviction`, `token`. */
-export interface Sub<out Out, in out In, out Verbs extends Verb> {
+/**
+ * A subresource that is read and written as an object: `status`, `scale`, `eviction`, `token`. `Apply` is what
+ * server-side apply takes there.
+ */
+export interface Sub<out Out, in out In, out Verbs extends Verb, in out Apply = never> {
   readonly _tag: "Sub"
   readonly out: Out
   readonly in: (_: In) => void
   readonly verbs: Verbs
+  readonly apply: (_: Apply) => void
 }
 
 /** A subresource that upgrades the connection, or proxies; channels use it, `Api` adds no method for it. */

@@ -80,7 +80,8 @@ const openApi = (schema: Schema, reference: (name: string) => string): Record<st
   const { $ref, additionalProperties, anyOf, items, ...rest } = schema
   return {
     ...rest,
-    ...($ref === undefined ? {} : { $ref: `#/components/schemas/${reference($ref)}` }),
+    // What stands beside a reference does not count.
+    ...($ref === undefined ? {} : { anyOf: [{ $ref: `#/components/schemas/${reference($ref)}` }] }),
     ...(items === undefined ? {} : { items: inner(items) }),
     ...(additionalProperties === undefined ? {} : { additionalProperties: inner(additionalProperties) }),
     ...(anyOf === undefined ? {} : { anyOf: anyOf.map(inner) })
