@@ -16,7 +16,8 @@ export const documents = "../shared/openapi/k8s-1.36"
 export const targets = {
   modules: "packages/core/src/apis",
   resources: "packages/testing/src/schemas/resources.ts",
-  lock: "packages/codegen/k8s-1.36.lock.json"
+  lock: "packages/codegen/k8s-1.36.lock.json",
+  configSchema: "packages/codegen/effect-k8s.schema.json"
 } as const
 
 /** What the built-in modules are, from the documents of a folder. */

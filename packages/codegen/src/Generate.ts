@@ -2,10 +2,11 @@
  * The pipeline: load, normalise, IR, emit. From documents to the texts of modules, without touching a file.
  */
 import * as Effect from "effect/Effect"
-import type { CodegenError } from "./CodegenError.ts"
+import { CodegenError, InvalidConfig } from "./CodegenError.ts"
 import * as Module from "./emit/Module.ts"
 import * as ResourceTable from "./emit/ResourceTable.ts"
 import * as SchemaTypes from "./emit/SchemaTypes.ts"
+import { object } from "./internal/json.ts"
 import * as Build from "./ir/Build.ts"
 import * as Discovery from "./load/Discovery.ts"
 import * as Document from "./load/Document.ts"
@@ -23,6 +24,8 @@ export interface Sources {
 export interface GenerateOptions extends Module.ImportOptions {
   /** Whether to write what the documents say into documentation comments. */
   readonly docs?: boolean | undefined
+  /** The API groups to generate: `apps`, `*.example.com`, `core`; all unless told. */
+  readonly groups?: ReadonlyArray<string> | undefined
 }
 
 /** A generated module. */
@@ -37,21 +40,58 @@ export interface Output {
   readonly modules: ReadonlyArray<GeneratedModule>
   /** A module with the resources as data. */
   readonly resources: string
+  /** How many resources there are. */
+  readonly kinds: number
 }
+
+/** Whether a group is among some; `*.` at the beginning stands for any labels, and `core` for the group without a name. */
+export const groupFilter = (groups: ReadonlyArray<string> | undefined): (group: string) => boolean => (group) =>
+  groups === undefined ||
+  groups.some((pattern) =>
+    pattern.startsWith("*.") ? group.endsWith(pattern.slice(1)) : (pattern === "core" ? "" : pattern) === group
+  )
 
 /**
  * Generates one module for each group-version, and one with the resources as data. The same sources give the same texts.
- * Fails with `InvalidDocument` when a source is not an OpenAPI 3 document.
+ *
+ * Fails with `InvalidDocument` when a source is not an OpenAPI 3 document, or when two describe the same resource, and
+ * with `InvalidConfig` when there is no resource in the groups that were asked for.
  */
 export const generate: (
   sources: Sources,
   options: GenerateOptions
 ) => Effect.Effect<Output, CodegenError> = Effect.fnUntraced(function*(sources, options) {
-  const api = normalise(yield* Document.openApi(sources.openapi), options)
+  const openapi = yield* Document.openApi(sources.openapi)
+  const twice = describedTwice(openapi)
+  if (twice !== undefined) return yield* twice
+  const all = normalise(openapi, options)
+  const wanted = groupFilter(options.groups)
+  const api = { ...all, resources: all.resources.filter(({ group }) => wanted(group)) }
+  if (api.resources.length === 0) {
+    const where = options.groups === undefined ? "the sources" : `the groups ${options.groups.join(", ")}`
+    return yield* new CodegenError({
+      reason: new InvalidConfig({ path: "sources", description: `have no resource: there is none in ${where}` })
+    })
+  }
   const ir = Build.build(api, Discovery.fromDocuments(sources.discovery ?? []))
   const types = yield* SchemaTypes.print(ir.modules.flatMap(Module.schemas))
   return {
     modules: ir.modules.map((module) => ({ path: `${module.path}.ts`, text: Module.emit(module, types, options) })),
-    resources: ResourceTable.emit(ir.resources)
+    resources: ResourceTable.emit(ir.resources),
+    kinds: ir.resources.length
   }
 })
+
+const describedTwice = (documents: ReadonlyArray<Document.Document>): CodegenError | undefined => {
+  const seen = new Map<string, string>()
+  for (const { json, name } of documents) {
+    for (const path of Object.keys(object(json.paths)).filter((path) => path.startsWith("/api"))) {
+      const first = seen.get(path)
+      if (first !== undefined) {
+        return Document.invalid(name, `describes ${path}, and so does ${first}; take one of them`)
+      }
+      seen.set(path, name)
+    }
+  }
+  return undefined
+}
