@@ -85,7 +85,10 @@ export interface LogOptions {
 
 /** What happened to an object, or how far a watch has come. An `ERROR` of the server is a failure of the stream. */
 export type WatchEvent<T> =
-  | { readonly type: "ADDED" | "MODIFIED" | "DELETED"; readonly object: T }
+  // Each by itself, so that a test of the type is a type guard.
+  | { readonly type: "ADDED"; readonly object: T }
+  | { readonly type: "MODIFIED"; readonly object: T }
+  | { readonly type: "DELETED"; readonly object: T }
   | {
     readonly type: "BOOKMARK"
     readonly object: {
