@@ -283,7 +283,8 @@ const methods = <R extends Resource.ResourceType>(
       gracePeriodSeconds: options?.gracePeriodSeconds,
       propagationPolicy: options?.propagationPolicy,
       preconditions: options?.preconditions,
-      dryRun: options?.dryRun === true ? ["All"] : undefined
+      dryRun: options?.dryRun === true ? ["All"] : undefined,
+      ignoreStoreReadErrorWithClusterBreakingPotential: options?.ignoreStoreReadErrorWithClusterBreakingPotential
     })
 
   const every: { readonly [K in keyof Methods<R>]: unknown } = {

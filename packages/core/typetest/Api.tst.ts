@@ -268,6 +268,40 @@ describe("patches", () => {
   })
 })
 
+describe("a strategic patch", () => {
+  it("has the directives of the API", () => {
+    expect(pods.patch.strategic).type.toBeCallableWith("a", {
+      metadata: { "$deleteFromPrimitiveList/finalizers": ["example.com/f"] },
+      spec: {
+        "$setElementOrder/containers": [{ name: "a" }, { name: "b" }],
+        containers: [{ name: "a", $patch: "delete" }],
+        volumes: [{ name: "v", $retainKeys: ["name", "emptyDir"], emptyDir: {} }]
+      }
+    })
+    expect(pods.patch.strategic).type.not.toBeCallableWith("a", { spec: { "$setElementOrder/nodeName": [] } })
+    expect(pods.patch.strategic).type.toBeCallableWith("a", pod)
+  })
+})
+
+describe("a kind without types", () => {
+  const things = Api.make(Resource.unstructured("example.com", "v1", "Thing", "things", "Namespaced"))
+
+  it("has the methods of a custom resource, and unknown fields", () => {
+    expect<keyof typeof things>().type.toBe<keyof typeof widgets>()
+    expect(things.get("a")).type.toBe<Sent<Resource.Unstructured>>()
+    expect((null! as Resource.Unstructured)["spec"]).type.toBe<unknown>()
+    expect((null! as Resource.Unstructured).metadata.name).type.toBe<string>()
+    expect(things.create).type.toBeCallableWith({ metadata: { name: "a" }, spec: { size: 1 } })
+    expect(things.create).type.not.toBeCallableWith({ metadata: { name: 1 } })
+  })
+
+  it("takes a namespace unless it is cluster-scoped", () => {
+    const node = Resource.unstructured("example.com", "v1", "Thing", "things", "Cluster")
+    expect(Api.make).type.not.toBeCallableWith(node, { namespace: "a" })
+    expect(Api.all).type.not.toBeCallableWith(node)
+  })
+})
+
 describe("options", () => {
   it("are those of the verb", () => {
     expect(pods.get).type.not.toBeCallableWith("a", { labelSelector: "x" })

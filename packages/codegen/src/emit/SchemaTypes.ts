@@ -25,7 +25,8 @@ export const key = (schema: Schema): string => JSON.stringify(schema)
  * import * as Effect from "effect/Effect"
  *
  * const containers = { type: "array", items: { $ref: "Container" } } as const
- * Effect.map(SchemaTypes.print([containers]), (types) => types.get(SchemaTypes.key(containers))) // => readonly Container[]
+ * const type = Effect.map(SchemaTypes.print([containers]), (types) => types.get(SchemaTypes.key(containers)))
+ * await Effect.runPromise(type) // => "readonly Container[]"
  * ```
  */
 export const print = Effect.fnUntraced(function*(schemas: Iterable<Schema>) {
