@@ -8,6 +8,7 @@
 import * as Api from "@effect-k8s/core/Api"
 import { CustomResourceDefinition } from "@effect-k8s/core/apis/apiextensions/v1"
 import type { CustomResourceDefinitionInput } from "@effect-k8s/core/apis/apiextensions/v1"
+import * as SchemaOf from "@effect-k8s/core/SchemaOf"
 import * as NodeKube from "@effect-k8s/node/NodeKube"
 import * as TestCluster from "@effect-k8s/testing/TestCluster"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -17,9 +18,11 @@ import * as Yaml from "effect/encoding/Yaml"
 import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { fileURLToPath } from "node:url"
 import { Backup } from "./crd/apis/example.com/v1.ts"
+import { schemas } from "./crd/apis/schemas.ts"
 
 /** Installs the definition and waits until the server has taken it. */
 const install = Effect.gen(function*() {
@@ -70,6 +73,14 @@ const program = Effect.gen(function*() {
   const backup = yield* backups.get("shop")
   yield* Console.log(`${backup.metadata.name}: ${backup.spec.targets.map(({ name }) => name).join(", ")}`)
   yield* Console.log(`status: ${backup.status?.phase}, ${backup.status?.replicas} replica`)
+
+  // Types are a promise of the definition; who wants to be sure checks.
+  const isBackup = Schema.is(yield* SchemaOf.schemaOf(Backup, schemas))
+  yield* Console.log(
+    `checked: ${isBackup(backup)}, and with another database: ${
+      isBackup({ ...backup, spec: { ...backup.spec, database: 1 } })
+    }`
+  )
 
   // Its scale, as `kubectl scale` uses it; then a patch, where null removes.
   const scale = yield* backups.scale.replace("shop", { metadata: { name: "shop" }, spec: { replicas: 3 } })

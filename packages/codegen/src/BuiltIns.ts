@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
 import { generate } from "./Generate.ts"
-import type { Output } from "./Generate.ts"
+import type { GeneratedModule, Output } from "./Generate.ts"
 import * as Folder from "./load/Folder.ts"
 import * as Lock from "./load/Lock.ts"
 
@@ -15,6 +15,8 @@ export const documents = "../shared/openapi/k8s-1.36"
 /** Where the output goes. */
 export const targets = {
   modules: "packages/core/src/apis",
+  /** Beside `schemas.ts`, which loads them. */
+  schemas: "packages/core/src/schemas",
   resources: "packages/testing/src/schemas/resources.ts",
   lock: "packages/codegen/k8s-1.36.lock.json",
   configSchema: "packages/codegen/effect-k8s.schema.json"
@@ -29,3 +31,8 @@ export const make = Effect.fnUntraced(function*(folder: string) {
   const result: Output & { readonly lock: string } = { ...output, lock: Lock.text({ openapi, discovery }) }
   return result
 })
+
+/** The modules of schemas that are in the folder for them: all but the table, which is beside it. */
+export const ofSchemas = (schemas: ReadonlyArray<GeneratedModule>): ReadonlyArray<GeneratedModule> =>
+  schemas.filter(({ path }) => path.startsWith("schemas/"))
+    .map(({ path, text }) => ({ path: path.slice("schemas/".length), text }))

@@ -55,6 +55,10 @@ const parameters = {
     Flag.withDescription("write documentation comments, as by default; --no-docs leaves them out"),
     Flag.optional
   ),
+  schemas: Flag.Boolean("schemas").pipe(
+    Flag.withDescription("write schemas as data, too, to check objects with (schemaOf); not by default"),
+    Flag.optional
+  ),
   runtime: Flag.String("runtime").pipe(
     Flag.withDescription("module of the runtime types; @effect-k8s/core/Resource unless told"),
     Flag.optional
@@ -150,6 +154,7 @@ const settings = Effect.fnUntraced(function*(flags: Parsed) {
     ...defined({
       groups: Option.getOrUndefined(Option.liftPredicate(flags.group, isNonEmpty)),
       docs: Option.getOrUndefined(flags.docs),
+      schemas: Option.getOrUndefined(flags.schemas),
       runtime: Option.getOrUndefined(flags.runtime),
       extension: Option.getOrUndefined(flags.extension),
       lock: here(flags.lock),
@@ -185,8 +190,10 @@ const builtInsCommand = Command.make("built-ins", {
   documents: Argument.Directory("documents").pipe(Argument.withDefault(BuiltIns.documents))
 }, ({ documents }) =>
   Effect.gen(function*() {
-    const { lock, modules, resources } = yield* BuiltIns.make(documents)
+    const { lock, modules, resources, schemas } = yield* BuiltIns.make(documents)
     yield* Write.modules(BuiltIns.targets.modules, modules)
+    yield* Write.modules(BuiltIns.targets.schemas, BuiltIns.ofSchemas(schemas))
+    yield* Effect.forEach(schemas, ({ path, text }) => Write.file(`packages/core/src/${path}`, text))
     yield* Write.file(BuiltIns.targets.resources, resources)
     yield* Write.file(BuiltIns.targets.lock, lock)
     yield* Write.file(BuiltIns.targets.configSchema, Config.jsonSchema())

@@ -32,6 +32,8 @@ export interface Config {
   readonly groups?: ReadonlyArray<string> | undefined
   /** Whether to write documentation comments; true unless told. */
   readonly docs?: boolean | undefined
+  /** Whether to write schemas as data, too, for `SchemaOf`; false unless told. */
+  readonly schemas?: boolean | undefined
   /** The extension of the imports between modules; `.js` unless told. */
   readonly extension?: ".js" | ".ts" | undefined
   /** The module of the runtime types; `@effect-k8s/core/Resource` unless told. */
@@ -75,6 +77,9 @@ const File = Schema.Struct({
     "The API groups to generate, such as cert-manager.io, *.example.com, or core; all unless told"
   )),
   docs: Schema.optionalKey(described(Schema.Boolean, "Whether to write documentation comments; true unless told")),
+  schemas: Schema.optionalKey(
+    described(Schema.Boolean, "Whether to write schemas as data, too, to check objects with; false unless told")
+  ),
   extension: Schema.optionalKey(described(
     Schema.Literals([".js", ".ts"]),
     "The extension of the imports between modules; .js unless told"

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { CodegenError, InvalidConfig } from "./CodegenError.ts"
 import * as Module from "./emit/Module.ts"
 import * as ResourceTable from "./emit/ResourceTable.ts"
+import * as SchemaData from "./emit/SchemaData.ts"
 import * as SchemaTypes from "./emit/SchemaTypes.ts"
 import { object } from "./internal/json.ts"
 import * as Build from "./ir/Build.ts"
@@ -40,6 +41,8 @@ export interface Output {
   readonly modules: ReadonlyArray<GeneratedModule>
   /** A module with the resources as data. */
   readonly resources: string
+  /** The schemas as data: `schemas.ts`, which loads `schemas/apps/v1.ts` and the like. */
+  readonly schemas: ReadonlyArray<GeneratedModule>
   /** How many resources there are. */
   readonly kinds: number
 }
@@ -78,9 +81,17 @@ export const generate: (
   return {
     modules: ir.modules.map((module) => ({ path: `${module.path}.ts`, text: Module.emit(module, types, options) })),
     resources: ResourceTable.emit(ir.resources),
+    schemas: [
+      { path: "schemas.ts", text: SchemaData.emitTable(ir.schemas, options, schemaOf(options.runtime)) },
+      ...ir.schemas.map((schemas) => ({ path: `schemas/${schemas.path}.ts`, text: SchemaData.emit(schemas) }))
+    ],
     kinds: ir.resources.length
   }
 })
+
+/** The module of `SchemaOf`, which is beside that of the runtime types; the table is a folder above the modules. */
+const schemaOf = (runtime: string): string =>
+  runtime.replace(/^\.\.\/\.\.\//, "./").replace(/Resource(?=(?:\.[jt]s)?$)/, "SchemaOf")
 
 const describedTwice = (documents: ReadonlyArray<Document.Document>): CodegenError | undefined => {
   const seen = new Map<string, string>()

@@ -27,6 +27,7 @@ import * as Url from "./load/Url.ts"
 
 /** What was generated. */
 export interface Generated {
+  /** Those of the types, and of the schemas if they are asked for. */
   readonly modules: ReadonlyArray<GeneratedModule>
   /** The text of the lock file. */
   readonly lock: string
@@ -59,12 +60,13 @@ export const make = Effect.fn("Project.make")(function*({ config, folder }: Load
       cache,
       wanted: (path) => wanted(path.startsWith("apis/") ? path.split("/")[1] ?? "" : "")
     }))
-  const { kinds, modules } = yield* Generate.generate({ openapi: openapi.flat() }, {
+  const { kinds, schemas, ...generated } = yield* Generate.generate({ openapi: openapi.flat() }, {
     runtime: config.runtime ?? "@effect-k8s/core/Resource",
     extension: config.extension ?? ".js",
     docs: config.docs ?? true,
     groups: config.groups
   })
+  const modules = config.schemas === true ? [...generated.modules, ...schemas] : generated.modules
   const result: Generated = {
     modules,
     lock: Lock.text({ sources: openapi.flat() }),

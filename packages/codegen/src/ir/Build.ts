@@ -15,6 +15,7 @@ import * as Modules from "./Modules.ts"
 import * as Names from "./Names.ts"
 import type { KindPlan } from "./Plan.ts"
 import * as Plan from "./Plan.ts"
+import * as SchemaData from "./SchemaData.ts"
 import type { Scope } from "./Scope.ts"
 import * as Scopes from "./Scope.ts"
 
@@ -43,7 +44,11 @@ export const build = (api: Api, discovery: Discovery): Ir.Ir => {
       imports: scope.imports()
     }
   })
-  return { modules: modules.sort(by(({ path }) => path)), resources: facts(api.resources, discovery) }
+  return {
+    modules: modules.sort(by(({ path }) => path)),
+    resources: facts(api.resources, discovery),
+    schemas: SchemaData.make(plan, targetOf, scopes.home)
+  }
 }
 
 const kindOf = (api: Api, scope: Scope, symbol: string, plan: KindPlan): Ir.Kind => ({
@@ -54,10 +59,7 @@ const kindOf = (api: Api, scope: Scope, symbol: string, plan: KindPlan): Ir.Kind
   open: plan.definition.open === true,
   deprecated: plan.definition.deprecated === true,
   doc: plan.definition.doc,
-  read: plan.properties.map((one) => {
-    const always = one.present && (one.name === "spec" || one.name === "status")
-    return property(scope, { ...one, required: one.required || always })
-  }),
+  read: plan.properties.map((one) => property(scope, { ...one, required: one.required || Plan.isPresent(one) })),
   input: {
     name: scope.name(`${symbol}#input`),
     properties: [...plan.metadata, ...plan.properties].map((one) => property(scope, one))

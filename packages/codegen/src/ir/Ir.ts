@@ -4,6 +4,7 @@
 import type { Doc } from "../normalise/Doc.ts"
 import type { Resource, Verb } from "../normalise/Resources.ts"
 import type { Schema } from "../normalise/Schema.ts"
+import type { SchemaModule } from "./SchemaData.ts"
 
 /** Everything that is emitted. */
 export interface Ir {
@@ -11,6 +12,8 @@ export interface Ir {
   readonly modules: ReadonlyArray<Module>
   /** By group, version and plural name. */
   readonly resources: ReadonlyArray<ResourceFacts>
+  /** By path. */
+  readonly schemas: ReadonlyArray<SchemaModule>
 }
 
 /** A resource with what discovery knows of it. */

@@ -57,6 +57,9 @@ export const make = (api: Api): Plan => {
   }
 }
 
+/** Whether servers always write a property of a kind, whatever a client must. */
+export const isPresent = ({ name, present }: Property): boolean => present && (name === "spec" || name === "status")
+
 const ofRuntime: ReadonlySet<string> = new Set(["apiVersion", "kind", "metadata"])
 
 interface FoundKind extends Pick<KindPlan, "definition" | "kind" | "resource" | "stored"> {

@@ -12,7 +12,7 @@ import * as Names from "./Names.ts"
 import type { Plan } from "./Plan.ts"
 
 /** Where a symbol is declared. */
-interface Home {
+export interface Home {
   readonly module: string
   readonly name: string
 }
@@ -20,6 +20,8 @@ interface Home {
 /** All names of a plan. */
 export interface Scopes {
   readonly of: (path: string) => Scope
+  /** Where a symbol is declared. */
+  readonly home: (symbol: string) => Home | undefined
 }
 
 /** The names of one module. */
@@ -61,7 +63,7 @@ export const make = (plan: Plan, targetOf: (definition: string) => Modules.Targe
   for (const [symbol, { form: { definition } }] of plan.differences) {
     declare(symbol, definition, `${simpleName(definition)}Apply`, `${simpleName(definition)}ItemApply`)
   }
-  return { of: (path) => scope(path, plan, homes, namesOf(path)) }
+  return { of: (path) => scope(path, plan, homes, namesOf(path)), home: (symbol) => homes.get(symbol) }
 }
 
 const scope = (path: string, plan: Plan, homes: ReadonlyMap<string, Home>, names: Names.Names): Scope => {
