@@ -106,7 +106,7 @@ const bare = (
       : { $ref: `#/$defs/${JsonPointer.escapeToken(reference($ref))}` }
   }
   if (Array.isArray(anyOf)) {
-    const open = anyOf.find((one) => /^#Other/.test(String(member(one, "$ref"))))
+    const open = anyOf.find((one) => String(member(one, "$ref")).startsWith("#Other"))
     return open === undefined ? { anyOf: anyOf.map((one) => schema(one, reference)) } : schema(open, reference)
   }
   switch (type) {
