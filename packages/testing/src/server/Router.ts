@@ -29,13 +29,13 @@ export interface Parts {
 const health = ["/healthz", "/livez", "/readyz"]
 
 const path = (parts: Parts, request: ServerRequest): ServerResponse => {
-  const { catalogue } = parts.resources.registry
+  const { catalogue, store } = parts.resources.registry
   const { pathname } = request.url
   if (request.method !== "GET") return Respond.failure(Failure.methodNotAllowed)
   if (pathname === "/version" || pathname === "/version/") return Respond.json(200, parts.version)
   if (health.some((one) => pathname === one || pathname.startsWith(`${one}/`))) return Respond.text(200, "ok")
   const rows = catalogue.rows()
-  return Discovery.handle(rows, request) ?? OpenApi.handle(rows, request) ?? OpenApiV2.handle(rows, request) ??
+  return Discovery.handle(rows, request) ?? OpenApi.handle(store, rows, request) ?? OpenApiV2.handle(rows, request) ??
     Respond.pageNotFound
 }
 
