@@ -22,12 +22,19 @@ export const targets = {
   configSchema: "packages/codegen/effect-k8s.schema.json"
 } as const
 
-/** What the built-in modules are, from the documents of a folder. */
-export const make = Effect.fnUntraced(function*(folder: string) {
+/**
+ * What the built-in modules are, from the documents of a folder. What is committed holds facts only, so there are no
+ * words of the documents in it; a release may have them.
+ */
+export const make = Effect.fnUntraced(function*(folder: string, options: { readonly docs?: boolean | undefined } = {}) {
   const path = yield* Path.Path
   const openapi = yield* Folder.load(path.join(folder, "v3"))
   const discovery = yield* Folder.load(path.join(folder, "discovery"))
-  const output = yield* generate({ openapi, discovery }, { runtime: "../../Resource.ts", extension: ".ts" })
+  const output = yield* generate({ openapi, discovery }, {
+    runtime: "../../Resource.ts",
+    extension: ".ts",
+    docs: options.docs
+  })
   const result: Output & { readonly lock: string } = { ...output, lock: Lock.text({ openapi, discovery }) }
   return result
 })

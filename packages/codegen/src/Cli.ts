@@ -187,10 +187,14 @@ const summary = (out: string, { bytes, kinds, milliseconds, modules }: Project.G
 const size = (bytes: number): string => bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(2)} MB`
 
 const builtInsCommand = Command.make("built-ins", {
-  documents: Argument.Directory("documents").pipe(Argument.withDefault(BuiltIns.documents))
-}, ({ documents }) =>
+  documents: Argument.Directory("documents").pipe(Argument.withDefault(BuiltIns.documents)),
+  docs: Flag.Boolean("docs").pipe(
+    Flag.withDefault(false),
+    Flag.withDescription("write documentation comments, too, for a release; what is committed has none")
+  )
+}, ({ docs, documents }) =>
   Effect.gen(function*() {
-    const { lock, modules, resources, schemas } = yield* BuiltIns.make(documents)
+    const { lock, modules, resources, schemas } = yield* BuiltIns.make(documents, { docs })
     yield* Write.modules(BuiltIns.targets.modules, modules)
     yield* Write.modules(BuiltIns.targets.schemas, BuiltIns.ofSchemas(schemas))
     yield* Effect.forEach(schemas, ({ path, text }) => Write.file(`packages/core/src/${path}`, text))
