@@ -77,6 +77,8 @@ export const generate: (
     })
   }
   const ir = Build.build(api, Discovery.fromDocuments(sources.discovery ?? []))
+  const outside = ir.modules.find(({ path }) => !modulePath.test(path))
+  if (outside !== undefined) return yield* noPath(outside.path)
   const types = yield* SchemaTypes.print(ir.modules.flatMap(Module.schemas))
   return {
     modules: ir.modules.map((module) => ({ path: `${module.path}.ts`, text: Module.emit(module, types, options) })),
@@ -92,6 +94,17 @@ export const generate: (
 /** The module of `SchemaOf`, which is beside that of the runtime types; the table is a folder above the modules. */
 const schemaOf = (runtime: string): string =>
   runtime.replace(/^\.\.\/\.\.\//, "./").replace(/Resource(?=(?:\.[jt]s)?$)/, "SchemaOf")
+
+// A path is made of names in documents, which may come from anywhere: it must not leave the folder.
+const modulePath = /^[\p{L}\d][\p{L}\d._-]*\/[\p{L}\d][\p{L}\d._-]*$/u
+
+const noPath = (path: string): CodegenError =>
+  new CodegenError({
+    reason: new InvalidConfig({
+      path: "sources",
+      description: `have a group and version that name no module: ${JSON.stringify(path)}`
+    })
+  })
 
 const describedTwice = (documents: ReadonlyArray<Document.Document>): CodegenError | undefined => {
   const seen = new Map<string, string>()

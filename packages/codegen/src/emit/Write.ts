@@ -23,6 +23,9 @@ export const file = Effect.fnUntraced(function*(target: string, text: string) {
   yield* at(target, fs.writeFileString(target, text))
 })
 
+/** How modules and their schemas lie in a folder. What lies deeper is somebody else's, such as a folder of packages. */
+const ours = /^(?:schemas[\\/])?(?!node_modules[\\/])[^\\/]+[\\/][^\\/]+\.ts$|^schemas\.ts$/
+
 /** The modules of an earlier run in a folder, that are no longer there. Files that were not generated are none. */
 export const stale = Effect.fnUntraced(function*(folder: string, modules: ReadonlyArray<GeneratedModule>) {
   const fs = yield* FileSystem.FileSystem
@@ -31,7 +34,7 @@ export const stale = Effect.fnUntraced(function*(folder: string, modules: Readon
   const exists = yield* at(folder, fs.exists(folder))
   const old = exists ? yield* at(folder, fs.readDirectory(folder, { recursive: true })) : []
   return yield* Effect.filter(
-    old.filter((name) => name.endsWith(".ts") && !current.has(path.normalize(name))),
+    old.filter((name) => ours.test(name) && !current.has(path.normalize(name))),
     (name) => Effect.map(at(name, fs.readFileString(path.join(folder, name))), (text) => text.startsWith(marker))
   )
 })
