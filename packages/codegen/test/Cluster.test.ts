@@ -1,5 +1,7 @@
+import * as BuiltIns from "@effect-k8s/codegen/BuiltIns"
 import { command } from "@effect-k8s/codegen/Cli"
 import * as ClusterAccess from "@effect-k8s/codegen/load/ClusterAccess"
+import * as Project from "@effect-k8s/codegen/Project"
 import * as Api from "@effect-k8s/core/Api"
 import { CustomResourceDefinition } from "@effect-k8s/core/apis/apiextensions/v1"
 import type { CustomResourceDefinitionInput } from "@effect-k8s/core/apis/apiextensions/v1"
@@ -26,7 +28,40 @@ const platform = Layer.mergeAll(
   ClusterAccess.layerNode
 )
 
+/** The lines of a module, without what TestCluster does not tell: strategic merge patches, what is deprecated. */
+const facts = (text: string): ReadonlyArray<string> =>
+  text.split("\n")
+    .filter((line) => !/@deprecated|readonly strategic:/.test(line))
+    .map((line) =>
+      line.replace(/(K\.make\(.*"(?:Namespaced|Cluster)", )(\d+)/, (_, head, bits) => `${head}${Number(bits) & 255}`)
+    )
+
 describe("a live cluster", () => {
+  it.live("gives the built-in kinds that it was made with", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* fs.makeTempDirectoryScoped()
+      const cluster = yield* TestCluster.TestCluster
+      yield* fs.writeFileString(Path.join(folder, "kubeconfig"), cluster.kubeconfigText(), { mode: 0o600 })
+      const loaded = {
+        config: {
+          sources: [{ cluster: { kubeconfig: "kubeconfig" } }],
+          out: "out",
+          extension: ".ts",
+          runtime: "../../Resource.ts",
+          docs: false
+        },
+        folder
+      } as const
+      const { kinds, modules } = yield* Project.make(loaded)
+      assert.strictEqual(kinds, 95)
+      const committed = Path.resolve(import.meta.dirname, "../../..", BuiltIns.targets.modules)
+      for (const { path, text } of modules) {
+        assert.deepStrictEqual(facts(text), facts(yield* fs.readFileString(Path.join(committed, path))), path)
+      }
+      assert.strictEqual(modules.length, 37)
+    }).pipe(Effect.scoped, Effect.provide(platform)), 30_000)
+
   it.live(
     "gives the same modules as the definition that is installed in it, through the SDK's own transport",
     () =>

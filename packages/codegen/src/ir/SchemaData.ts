@@ -54,8 +54,11 @@ export const make = (
       path,
       apiVersions: [...new Set(kinds.map(([, { kind }]) => Modules.apiVersion(kind)))].sort(by((one) => one)),
       definitions: [
-        ...kinds.map(([, { definition, kind, properties }]) =>
-          [kind.kind, { ...data({ ...definition, properties }, reference), ...present(properties) }] as const
+        ...kinds.map(([, { definition, kind, metadata, properties }]) =>
+          [kind.kind, {
+            ...data({ ...definition, properties }, reference, metadata.map(({ name }) => name)),
+            ...present(properties)
+          }] as const
         ),
         ...[...plan.types].filter(here).map(([symbol, type]) =>
           [nameOf(symbol) ?? symbol, data(type, reference)] as const
@@ -72,11 +75,12 @@ const present = (properties: ReadonlyArray<Property>): Pick<DefinitionData, "pre
 
 const data = (
   { alias, mapType, open, properties }: Definition,
-  reference: (ref: string) => string
+  reference: (ref: string) => string,
+  alsoRequired: ReadonlyArray<string> = []
 ): DefinitionData => {
   const rename = (schema: Schema): Schema =>
     mapSchema(schema, (inner) => inner.$ref === undefined ? inner : { ...inner, $ref: reference(inner.$ref) })
-  const required = (properties ?? []).filter((one: Property) => one.required).map(({ name }) => name)
+  const required = [...alsoRequired, ...(properties ?? []).filter((one) => one.required).map(({ name }) => name)]
   return {
     ...(properties === undefined
       ? {}

@@ -73,7 +73,7 @@ export const root = (row: Resource.Row, data: unknown, reference: Reference): Js
         ...(stored ? { required: ["name", "uid", "resourceVersion", "creationTimestamp"] } : {})
       }
     },
-    required: ["apiVersion", "kind", "metadata", ...required, ...textsOf(member(data, "present"))]
+    required: [...new Set(["apiVersion", "kind", "metadata", ...required, ...textsOf(member(data, "present"))])]
   }
 }
 

@@ -3,7 +3,7 @@
 /** Schemas of `apiserverinternal/v1alpha1` by name, as `SchemaOf` reads them. */
 export const definitions: Readonly<Record<string, unknown>> = {
 "ServerStorageVersion": {"properties":{"apiServerID":{"type":"string"},"decodableVersions":{"type":"array","items":{"type":"string"}},"encodingVersion":{"type":"string"},"servedVersions":{"type":"array","items":{"type":"string"}}},"required":["apiServerID","decodableVersions","encodingVersion"]},
-"StorageVersion": {"properties":{"spec":{"$ref":"StorageVersionSpec"},"status":{"$ref":"StorageVersionStatus"}},"present":["spec","status"]},
+"StorageVersion": {"properties":{"spec":{"$ref":"StorageVersionSpec"},"status":{"$ref":"StorageVersionStatus"}},"required":["metadata"],"present":["spec","status"]},
 "StorageVersionCondition": {"properties":{"lastTransitionTime":{"$ref":"#Time"},"message":{"type":"string"},"observedGeneration":{"type":"integer"},"reason":{"type":"string"},"status":{"type":"string"},"type":{"type":"string"}},"required":["message","reason","status","type"]},
 "StorageVersionSpec": {"alias":{"type":"object","additionalProperties":{}}},
 "StorageVersionStatus": {"properties":{"commonEncodingVersion":{"type":"string"},"conditions":{"type":"array","items":{"$ref":"StorageVersionCondition"},"listKeys":["type"]},"storageVersions":{"type":"array","items":{"$ref":"ServerStorageVersion"},"listKeys":["apiServerID"]}}}

@@ -8,7 +8,7 @@ export const definitions: Readonly<Record<string, unknown>> = {
 "DeviceTaintRuleStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"meta/v1#Condition"},"listKeys":["type"]}}},
 "DeviceTaintSelector": {"properties":{"device":{"type":"string"},"driver":{"type":"string"},"pool":{"type":"string"}}},
 "PoolStatus": {"properties":{"allocatedDevices":{"type":"integer"},"availableDevices":{"type":"integer"},"driver":{"type":"string"},"generation":{"type":"integer"},"nodeName":{"type":"string"},"poolName":{"type":"string"},"resourceSliceCount":{"type":"integer"},"totalDevices":{"type":"integer"},"unavailableDevices":{"type":"integer"},"validationError":{"type":"string"}},"required":["driver","generation","poolName"]},
-"ResourcePoolStatusRequest": {"properties":{"spec":{"$ref":"ResourcePoolStatusRequestSpec"},"status":{"$ref":"ResourcePoolStatusRequestStatus"}},"required":["spec"]},
+"ResourcePoolStatusRequest": {"properties":{"spec":{"$ref":"ResourcePoolStatusRequestSpec"},"status":{"$ref":"ResourcePoolStatusRequestStatus"}},"required":["metadata","spec"]},
 "ResourcePoolStatusRequestSpec": {"properties":{"driver":{"type":"string"},"limit":{"type":"integer"},"poolName":{"type":"string"}},"required":["driver"]},
 "ResourcePoolStatusRequestStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"meta/v1#Condition"},"listKeys":["type"]},"poolCount":{"type":"integer"},"pools":{"type":"array","items":{"$ref":"PoolStatus"}}},"required":["poolCount"]}
 }
