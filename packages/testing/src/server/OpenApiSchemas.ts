@@ -88,15 +88,28 @@ export const shared: Json.JsonObject = {
   ...Object.fromEntries(Object.values(ofRuntime))
 }
 
+interface Kind {
+  readonly group: string
+  readonly kind: string
+  readonly version: string
+}
+
+/** A schema that is still to be described; what is asked for by its kind is a whole object. */
+interface Wanted {
+  readonly module: string
+  readonly name: string
+  readonly kind: Kind | undefined
+}
+
 /** The schemas of some kinds, and all that they refer to. */
 export const load: (
-  kinds: ReadonlyArray<{ readonly group: string; readonly kind: string; readonly version: string }>
+  kinds: ReadonlyArray<Kind>
 ) => Effect.Effect<Json.JsonObject> = Effect.fnUntraced(function*(kinds) {
   const loaded = new Map<string, Json.JsonObject>()
   const found: Record<string, Json.JsonObject> = {}
-  const queue = kinds.flatMap((kind) => {
+  const queue = kinds.flatMap((kind): ReadonlyArray<Wanted> => {
     const module = Core.schemas.groupVersions[ResourceRow.apiVersion(kind)]
-    return module === undefined ? [] : [{ module, name: kind.kind, kind: kind as typeof kind | undefined }]
+    return module === undefined ? [] : [{ module, name: kind.kind, kind }]
   })
   for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
     const { kind, module, name } = next
@@ -125,7 +138,7 @@ const loadModule = (module: string): Effect.Effect<Json.JsonObject> =>
 const definition = (
   data: Json.JsonObject,
   refer: (ref: string) => string,
-  kind: { readonly group: string; readonly kind: string; readonly version: string } | undefined
+  kind: Kind | undefined
 ): Json.JsonObject => {
   const present = Json.strings(data["present"])
   const mapType = data["mapType"]
