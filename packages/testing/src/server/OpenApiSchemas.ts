@@ -107,12 +107,12 @@ export const load: (
 ) => Effect.Effect<Json.JsonObject> = Effect.fnUntraced(function*(kinds) {
   const loaded = new Map<string, Json.JsonObject>()
   const found: Record<string, Json.JsonObject> = {}
-  const queue = kinds.flatMap((kind): ReadonlyArray<Wanted> => {
+  const queue: Array<Wanted> = kinds.flatMap((kind): ReadonlyArray<Wanted> => {
     const module = Core.schemas.groupVersions[ResourceRow.apiVersion(kind)]
     return module === undefined ? [] : [{ module, name: kind.kind, kind }]
   })
-  for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
-    const { kind, module, name } = next
+  // It grows meanwhile. Kinds come first: where one is a part of another, its own form counts.
+  for (const { kind, module, name } of queue) {
     const full = nameOf(module, name)
     if (found[full] !== undefined) continue
     const definitions = loaded.get(module) ?? (yield* loadModule(module))
