@@ -39,13 +39,22 @@ export const find: (
       return yield* fail(new KubeError.Encode({ description: `${JSON.stringify(apiVersion)} is no apiVersion` }))
     }
     const path = `/${group === "" ? "api" : `apis/${encodeURIComponent(group)}`}/${encodeURIComponent(version)}`
-    const answer = yield* client.json({ method: "GET", path, info })
+    const missing = (what: string) => {
+      const status = { status: "Failure", message: `the cluster has no ${what}`, reason: "NotFound", code: 404 }
+      return fail(new KubeError.NotFound({ status, code: 404 }))
+    }
+    const answer = yield* client.json({ method: "GET", path, info }).pipe(
+      // Of a group that it does not have a server says so in plain text.
+      Effect.mapError((error) =>
+        error.reason._tag === "UnexpectedStatus" && error.reason.code === 404
+          ? missing(`group-version ${apiVersion}`)
+          : error
+      )
+    )
     const resources = listed(answer)
     const own = resources.find((one) => one.kind === kind && !one.name.includes("/"))
     if (own === undefined) {
-      const message = `the cluster has no kind ${kind} in ${apiVersion}`
-      const status = { status: "Failure", message, reason: "NotFound", code: 404 }
-      return yield* fail(new KubeError.NotFound({ status, code: 404 }))
+      return yield* missing(`kind ${kind} in ${apiVersion}`)
     }
     const subresources = resources.filter(({ name }) => name.startsWith(`${own.name}/`)).map(
       ({ kind, name, verbs }) => {

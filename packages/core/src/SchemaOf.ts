@@ -39,8 +39,8 @@ export class SchemaUnavailable extends Data.TaggedError("SchemaUnavailable")<{
 }
 
 /**
- * The schema of a kind as it is read. It keeps unknown fields, and accepts `null` for lists and maps, which servers send
- * for empty ones. Making it takes some milliseconds: keep it.
+ * The schema of a kind as it is read. It keeps unknown fields, and accepts `null` for lists, maps and times, which
+ * servers send for empty ones. Making it takes some milliseconds: keep it.
  *
  * Fails with `SchemaUnavailable`.
  *

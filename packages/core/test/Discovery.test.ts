@@ -71,6 +71,18 @@ describe("a kind that the program does not know", () => {
       }
     }).pipe(Effect.scoped))
 
+  it.effect("is NotFound when the cluster does not have its group", () =>
+    Effect.gen(function*() {
+      const { message, reason } = yield* failed(
+        withServer(
+          () => new Response("404 page not found", { status: 404 }),
+          Discovery.find({ apiVersion, kind: "Gadget" })
+        )
+      )
+      assert.strictEqual(reason._tag, "NotFound")
+      assert.include(message, "the cluster has no group-version example.com/v1")
+    }).pipe(Effect.scoped))
+
   it.effect("of an apiVersion that is none is not asked for", () =>
     Effect.gen(function*() {
       for (const apiVersion of ["", "a/b/c", "../v1", "a/", "a%2fb"]) {

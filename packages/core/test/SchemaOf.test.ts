@@ -1,7 +1,7 @@
 import { CustomResourceDefinition } from "@effect-k8s/core/apis/apiextensions/v1"
 import { Deployment, StatefulSet } from "@effect-k8s/core/apis/apps/v1"
 import { TokenReview } from "@effect-k8s/core/apis/authentication/v1"
-import { ConfigMap, Pod } from "@effect-k8s/core/apis/core/v1"
+import { ConfigMap, Event, Pod } from "@effect-k8s/core/apis/core/v1"
 import * as Resource from "@effect-k8s/core/Resource"
 import * as SchemaOf from "@effect-k8s/core/SchemaOf"
 import { schemas } from "@effect-k8s/core/schemas"
@@ -37,6 +37,8 @@ describe("the schema of a kind", () => {
       assert.isUndefined(
         yield* problem(Pod, pod({ containers, runtime: 1 }, { metadata: { ...metadata, labels: null, later: 1 } }))
       )
+      const event = { involvedObject: {}, eventTime: null, firstTimestamp: null, metadata }
+      assert.isUndefined(yield* problem(Event, { apiVersion: "v1", kind: "Event", ...event }))
       const probe = { httpGet: { port: "http" } }
       assert.isUndefined(yield* problem(Pod, pod({ containers: [{ name: "a", livenessProbe: probe }] })))
     }))

@@ -45,7 +45,7 @@ export const make = (api: Api): Plan => {
       schema: Apply.applySchema(structs, property.schema)
     }))
     const metadata = (definition.properties ?? []).filter(({ name, required }) => name === "metadata" && required)
-      .map((property) => ({ ...property, schema: { $ref: "#ObjectMetaInput" } }))
+      .map(({ doc: _doc, ...property }) => ({ ...property, schema: { $ref: "#ObjectMetaInput" } }))
     return [name, { ...kind, definition, properties, metadata, apply: patched ? applied : undefined }]
   }))
   const schemas = (f: (kind: KindPlan) => ReadonlyArray<Property> | undefined): ReadonlyArray<Schema> =>

@@ -42,7 +42,12 @@ export const normalise = (documents: ReadonlyArray<Document>, options: Options =
     }
   }
   const paths = Object.fromEntries(documents.flatMap(({ json }) => Object.entries(object(json.paths))))
-  return { definitions: hoist(definitions), resources: Resources.fromPaths(paths) }
+  // A definition that several groups register (Status) tells no kind.
+  const kindOf = (definition: string): GroupVersionKind | undefined => {
+    const [kind, second] = definitions.get(definition)?.kinds ?? []
+    return second === undefined ? kind : undefined
+  }
+  return { definitions: hoist(definitions), resources: Resources.fromPaths(paths, kindOf) }
 }
 
 const join = (

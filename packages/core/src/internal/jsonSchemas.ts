@@ -1,6 +1,6 @@
 /**
- * Schemas as data (see `SchemaOf`) in the form of JSON Schema, draft 2020-12. They are as lenient as servers are: lists
- * and maps may be null, enumerations are open, unknown fields stay.
+ * Schemas as data (see `SchemaOf`) in the form of JSON Schema, draft 2020-12. They are as lenient as servers are: lists,
+ * maps and times may be null, enumerations are open, unknown fields stay.
  */
 import * as JsonPointer from "effect/JsonPointer"
 import * as Predicate from "effect/Predicate"
@@ -42,7 +42,7 @@ const ofRuntime: Readonly<Record<string, JsonSchema>> = {
   "#Bytes": string,
   "#IntOrString": { anyOf: [string, number] },
   "#ManagedFieldsEntry": open,
-  "#MicroTime": string,
+  "#MicroTime": orNull(string),
   "#ObjectMetaInput": { type: "object", properties: metadata },
   "#OtherNumber": number,
   "#OtherString": string,
@@ -52,7 +52,7 @@ const ofRuntime: Readonly<Record<string, JsonSchema>> = {
     required: ["apiVersion", "kind", "name", "uid"]
   },
   "#Quantity": { anyOf: [string, number] },
-  "#Time": string
+  "#Time": orNull(string)
 }
 
 /** The schema of a kind as it is read. */

@@ -28,7 +28,8 @@ const document = Effect.fnUntraced(function*(store: Store, rows: ReadonlyArray<R
       own !== undefined && kind.kind === own.kind && kind.group === row.group
         ? Custom.schemaName(kind)
         : Schemas.schemaName(kind)
-    const paths = Paths.paths(row, root(row), { schemaOf, listKind: own?.listKind ?? `${row.kind}List` })
+    const listKind = own?.listKind ?? `${row.kind}List`
+    const paths = Paths.paths(row, root(row), { schemaOf, listKind, custom: own !== undefined })
     return { paths, schemas: own?.schemas }
   })
   // Those of subresources, too: a scale is of another group.

@@ -15,6 +15,8 @@ export interface Kind {
 
 /** What operations answer with: the name of the schema of a kind; nothing for one without. */
 export interface Answers {
+  /** Whether the kind is a custom one: servers say of its scale that it were of that kind, too. */
+  readonly custom: boolean
   readonly schemaOf: (kind: Kind) => string | undefined
   readonly listKind: string
 }
@@ -31,7 +33,7 @@ const patches: Json.JsonObject = { "application/json-patch+json": {}, "applicati
 const connections: ReadonlySet<string> = new Set(["attach", "exec", "portforward", "proxy"])
 
 /** The paths of a resource below a root such as `apis/apps/v1`. */
-export const paths = (row: Row, root: string, { listKind, schemaOf }: Answers): Json.JsonObject => {
+export const paths = (row: Row, root: string, { custom, listKind, schemaOf }: Answers): Json.JsonObject => {
   const own: Kind = { group: row.group, version: row.version, kind: row.kind }
   const operation = (action: string, of: Kind, parameters: ReadonlyArray<string>, answer: string | undefined) => ({
     parameters: parameters.map((name) => ({ name, in: "query", schema: { type: "string", uniqueItems: true } })),
@@ -68,7 +70,7 @@ export const paths = (row: Row, root: string, { listKind, schemaOf }: Answers): 
       `${collection}/{name}/${sub.name}`,
       connections.has(sub.name)
         ? { get: operation("connect", of, [], undefined) }
-        : item(sub.verbs, of, sub.name === "log" ? undefined : schemaOf(of))
+        : item(sub.verbs, custom ? own : of, sub.name === "log" ? undefined : schemaOf(of))
     ]
   })
   return withoutEmpty({
