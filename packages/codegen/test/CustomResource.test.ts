@@ -67,7 +67,12 @@ describe("a custom resource", () => {
             any: { "x-kubernetes-preserve-unknown-fields": true },
             port: { "x-kubernetes-int-or-string": true, anyOf: [{ type: "integer" }, { type: "string" }] },
             record: { type: "object", "x-kubernetes-preserve-unknown-fields": true },
-            open: { type: "object", "x-kubernetes-preserve-unknown-fields": true, properties: { a: string } },
+            open: {
+              type: "object",
+              "x-kubernetes-preserve-unknown-fields": true,
+              required: ["a"],
+              properties: { a: string }
+            },
             template: { type: "object", "x-kubernetes-embedded-resource": true, properties: { spec: string } },
             whatever: {
               type: "object",
@@ -110,7 +115,7 @@ describe("a custom resource", () => {
       ) assert.include(text, `  ${line}\n`)
       assert.include(
         text,
-        "export interface WidgetOpen {\n  readonly a?: string | undefined\n  readonly [key: string]: unknown\n}"
+        "export interface WidgetOpen {\n  readonly a: string\n  readonly [key: string]: unknown\n}"
       )
       assert.include(
         text,
