@@ -27,6 +27,25 @@ it("exec-pipeline runs the main job on a cluster of its own", () => {
   assert.match(output, /^ {2}the server: 400 container no-such-container is not valid for pod vault-0$/m)
 }, 120_000)
 
+it("crd reads and writes custom resources by the types of their definition", () => {
+  assert.deepStrictEqual(run(process.execPath, [path("crd.ts")]).replace(/127\.0\.0\.1:\d+/, "SERVER").split("\n"), [
+    "backups.example.com is established",
+    "shop: near, far",
+    "status: Done, 1 replica",
+    "checked: true, and with another database: false",
+    "replicas: 3, labels: {}",
+    "NotFound: Could not get backups \"nothing\" in namespace \"default\" at https://SERVER: backups.example.com " +
+    "\"nothing\" not found; check the name, the namespace and the context",
+    ""
+  ])
+}, 60_000)
+
+it("the types of crd are those that its definition gives", () => {
+  const codegen = path("../packages/codegen/src/main.ts")
+  const output = run(process.execPath, [codegen, "generate", "--config", path("crd/effect-k8s.yaml"), "--check"])
+  assert.strictEqual(output, "apis is up to date: 1 kind in 3 files\n")
+}, 60_000)
+
 it("the program of the README has at most 12 lines, and type-checks", () => {
   const program = /```ts\n([^]*?)```/.exec(readFileSync(path("../README.md"), "utf8"))?.[1]
   assert.isDefined(program)

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { extract } from "./examples.ts"
 
-describe.each(["core", "channels", "testing"])("the examples of the doc comments of %s", (name) => {
+describe.each(["core", "channels", "testing", "codegen"])("the examples of the doc comments of %s", (name) => {
   const folder = fileURLToPath(new URL(`../packages/${name}`, import.meta.url))
   const examples = extract(folder)
 

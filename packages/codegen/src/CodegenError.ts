@@ -10,19 +10,69 @@ export class FileFailed extends Data.TaggedError("FileFailed")<{
   readonly cause: unknown
 }> {
   override get message(): string {
-    return `cannot use ${this.path}: ${
-      this.cause instanceof Error ? this.cause.message : String(this.cause)
-    }; check the path and its permissions`
+    return `cannot use ${this.path}: ${words(this.cause)}; check the path and its permissions`
   }
 }
 
 /** A document is not what its place asks for. */
 export class InvalidDocument extends Data.TaggedError("InvalidDocument")<{
+  /** The name of the file, or the URL. */
   readonly document: string
+  readonly description: string
+  /** Which of the documents of the file, from 1. */
+  readonly number?: number | undefined
+  /** The place in the document: `spec.versions[0].schema.openAPIV3Schema.properties.size`. */
+  readonly path?: string | undefined
+}> {
+  override get message(): string {
+    return `${this.document}${this.number === undefined ? "" : `, document ${this.number}`}${
+      this.path === undefined ? "" : `, ${this.path}`
+    } ${this.description}`
+  }
+}
+
+/** A URL cannot be fetched. */
+export class UrlFailed extends Data.TaggedError("UrlFailed")<{
+  readonly url: string
+  readonly cause: unknown
+}> {
+  override get message(): string {
+    return `cannot fetch ${this.url}: ${words(this.cause)}`
+  }
+}
+
+/** A cluster cannot be reached, or does not show its OpenAPI documents. */
+export class ClusterFailed extends Data.TaggedError("ClusterFailed")<{
+  /** The context of the kubeconfig; undefined for the current one. */
+  readonly context: string | undefined
+  readonly cause: unknown
+}> {
+  override get message(): string {
+    return `cannot read the OpenAPI documents of ${
+      this.context === undefined ? "the current cluster" : `the context ${JSON.stringify(this.context)}`
+    }: ${words(this.cause)}`
+  }
+}
+
+/** The configuration cannot be used. */
+export class InvalidConfig extends Data.TaggedError("InvalidConfig")<{
+  readonly path: string
   readonly description: string
 }> {
   override get message(): string {
-    return `${this.document} ${this.description}`
+    return `${this.path} ${this.description}`
+  }
+}
+
+/** The files are not what the sources give now. */
+export class Drift extends Data.TaggedError("Drift")<{
+  /** What is wrong, a line each: `src/k8s/apps/v1.ts differs`. */
+  readonly differences: ReadonlyArray<string>
+}> {
+  override get message(): string {
+    return `the generated files are not up to date; generate again and commit them:\n${
+      this.differences.map((line) => `  ${line}`).join("\n")
+    }`
   }
 }
 
@@ -37,7 +87,14 @@ export class PrintFailed extends Data.TaggedError("PrintFailed")<{
 }
 
 /** Why a generation failed. */
-export type Reason = FileFailed | InvalidDocument | PrintFailed
+export type Reason =
+  | FileFailed
+  | UrlFailed
+  | ClusterFailed
+  | InvalidDocument
+  | InvalidConfig
+  | Drift
+  | PrintFailed
 
 /** A generation failed; nothing was written unless the reason is a `FileFailed` of the output. */
 export class CodegenError extends Data.TaggedError("CodegenError")<{ readonly reason: Reason }> {
@@ -49,3 +106,5 @@ export class CodegenError extends Data.TaggedError("CodegenError")<{ readonly re
     return this.reason.message
   }
 }
+
+const words = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)

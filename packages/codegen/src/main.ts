@@ -5,10 +5,12 @@ import * as Command from "effect/cli/Command"
 import * as Digest from "effect/crypto/Digest"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import { command } from "./Cli.ts"
 import { text } from "./internal/json.ts"
+import * as ClusterAccess from "./load/ClusterAccess.ts"
 import * as Document from "./load/Document.ts"
 
 Effect.gen(function*() {
@@ -19,6 +21,8 @@ Effect.gen(function*() {
   const { json } = yield* Document.make(file, yield* fs.readFile(file))
   yield* Command.run(command, { version: text(json.version) })
 }).pipe(
-  Effect.provide(Layer.merge(NodeServices.layer, Digest.layerWebCrypto)),
+  Effect.provide(
+    Layer.mergeAll(NodeServices.layer, Digest.layerWebCrypto, FetchHttpClient.layer, ClusterAccess.layerNode)
+  ),
   NodeRuntime.runMain
 )

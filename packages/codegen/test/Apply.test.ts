@@ -26,8 +26,8 @@ const differences = (root: Readonly<Record<string, unknown>>, schemas: Readonly<
     Apply.applySchema(definitions, Schema.schema(Object.fromEntries(Object.entries(Object(raw)))))
   )
   const found = Apply.differences(definitions, roots)
-  return Object.fromEntries([...found].map(([form, { overridden, partial }]) => [form, {
-    partial,
+  return Object.fromEntries([...found].map(([form, { overridden, rest }]) => [form, {
+    rest,
     overridden: Object.fromEntries(
       overridden.map(({ optional, property, schema }) => [
         `${property.name}${optional ? "?" : ""}`,
@@ -43,7 +43,7 @@ describe("server-side apply", () => {
       differences({ containers: mapList("C", "name") }, {
         C: struct({ name: string, image: string, id: string }, ["name", "image"])
       }),
-      { "C#apply:name": { partial: true, overridden: { name: "string" } } }
+      { "C#apply:name": { rest: "partial", overridden: { name: "string" } } }
     )
   })
 
@@ -59,14 +59,14 @@ describe("server-side apply", () => {
       differences({ ports: mapList("Port", "port", "protocol") }, {
         Port: struct({ port: string, protocol: string, target: string }, ["port", "target"])
       }),
-      { "Port#apply:port,protocol": { partial: true, overridden: { port: "string" } } }
+      { "Port#apply:port,protocol": { rest: "partial", overridden: { port: "string" } } }
     )
   })
 
   it("asks for the only key even if the element itself does not", () => {
     assert.deepStrictEqual(
       differences({ conditions: mapList("Condition", "type") }, { Condition: struct({ type: string, text: string }) }),
-      { "Condition#apply:type": { partial: true, overridden: { type: "string" } } }
+      { "Condition#apply:type": { rest: "partial", overridden: { type: "string" } } }
     )
   })
 
@@ -78,8 +78,8 @@ describe("server-side apply", () => {
         Optional: struct({ a: string })
       }),
       {
-        "Spec#apply": { partial: true, overridden: { "inner?": "Inner#apply" } },
-        "Inner#apply": { partial: true, overridden: {} }
+        "Spec#apply": { rest: "partial", overridden: { "inner?": "Inner#apply" } },
+        "Inner#apply": { rest: "partial", overridden: {} }
       }
     )
   })
@@ -101,7 +101,7 @@ describe("server-side apply", () => {
         Reference: struct({ name: string, field: ref("Field") }, [], "atomic"),
         Field: struct({ a: string }, ["a"])
       }),
-      { "Reference#apply:name": { partial: false, overridden: { name: "string" } } }
+      { "Reference#apply:name": { rest: "same", overridden: { name: "string" } } }
     )
   })
 
@@ -110,7 +110,7 @@ describe("server-side apply", () => {
       differences({ claim: ref("Reference", { "x-kubernetes-map-type": "granular" }) }, {
         Reference: struct({ name: string }, ["name"], "atomic")
       }),
-      { "Reference#apply": { partial: true, overridden: {} } }
+      { "Reference#apply": { rest: "partial", overridden: {} } }
     )
     assert.deepStrictEqual(
       differences({ claim: ref("Plain", { "x-kubernetes-map-type": "atomic" }) }, {
@@ -123,7 +123,7 @@ describe("server-side apply", () => {
   it("merges the values of a map, unless it is atomic", () => {
     const map = (type?: string) => ({ type: "object", additionalProperties: ref("V"), "x-kubernetes-map-type": type })
     const schemas = { V: struct({ a: string }, ["a"]) }
-    assert.deepStrictEqual(differences({ map: map() }, schemas), { "V#apply": { partial: true, overridden: {} } })
+    assert.deepStrictEqual(differences({ map: map() }, schemas), { "V#apply": { rest: "partial", overridden: {} } })
     assert.deepStrictEqual(differences({ map: map("atomic") }, schemas), {})
   })
 
@@ -134,8 +134,8 @@ describe("server-side apply", () => {
         Rule: struct({ rule: string, text: string }, ["rule", "text"])
       }),
       {
-        "S#apply": { partial: true, overridden: { "not?": "S#apply", "rules?": "Rule#apply:rule" } },
-        "Rule#apply:rule": { partial: true, overridden: { rule: "string" } }
+        "S#apply": { rest: "partial", overridden: { "not?": "S#apply", "rules?": "Rule#apply:rule" } },
+        "Rule#apply:rule": { rest: "partial", overridden: { rule: "string" } }
       }
     )
     assert.deepStrictEqual(differences({ schema: ref("S") }, { S: struct({ not: ref("S") }) }), {})

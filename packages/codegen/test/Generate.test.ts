@@ -329,6 +329,45 @@ describe("generate", () => {
       assert.deepStrictEqual(errors(texts), [])
     }))
 
+  it.effect("writes nothing outside of its folder, whatever groups and names a document has", () =>
+    Effect.gen(function*() {
+      // The group of a package is what most of its definitions say, whatever the paths are.
+      for (const group of ["../../x", "a*/b", "..", "a\nb"]) {
+        const liars = ["X", "Y"].map((
+          kind
+        ) => [`com.example.v1.${kind}`, kindSchema({ group, version: "v1", kind }, {})])
+        const honest = { group: "a", version: "v1", kind: "Widget" }
+        const name = "com.example.v1.Widget"
+        const document = openApi({
+          paths: customResource(honest, "widgets", name),
+          schemas: { ...Object.fromEntries(liars), [name]: kindSchema(honest, {}) }
+        })
+        const { message } = yield* Effect.flip(modules(document))
+        assert.include(message, "name no module")
+      }
+    }))
+
+  it.effect("cannot be made to write code by what a document names", () =>
+    Effect.gen(function*() {
+      const code = "Widget {} export const evil = 1 /* \"; */ //"
+      const gvk = { group: "example.com", version: "v1", kind: code }
+      const name = `com.example.v1.${code}`
+      const base = "/apis/example.com/v1/namespaces/{namespace}/wid\"gets"
+      const texts = yield* modules(openApi({
+        paths: {
+          ...customResource(gvk, "wid\"gets", name),
+          [`${base}/{name}/st"atus*`]: pathItem(gvk, ["get", "connect"], name)
+        },
+        schemas: {
+          [name]: kindSchema(gvk, { other: ref(`com.example.v1.other;${code}`) }),
+          [`com.example.v1.other;${code}`]: { type: "object", properties: { [code]: { type: "string", enum: [code] } } }
+        }
+      }))
+      const text = texts.get("example.com/v1.ts") ?? ""
+      assert.strictEqual(text.match(/^export const /gm)?.length, 1)
+      assert.deepStrictEqual(errors(texts), [])
+    }))
+
   it.effect("refuses a document that is not OpenAPI 3", () =>
     Effect.gen(function*() {
       const swagger: Document = { name: "swagger.json", sha256: "", json: { swagger: "2.0", paths: {} } }

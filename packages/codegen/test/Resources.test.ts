@@ -93,6 +93,17 @@ describe("the resources of paths", () => {
     assert.deepStrictEqual(byPlural.get("namespaces")?.subresources.map(({ name }) => name), ["finalize"])
   })
 
+  it("have the kind of what a subresource answers, where documents say another", () => {
+    const scale = { group: "autoscaling", version: "v1", kind: "Scale" }
+    const base = "/apis/example.com/v1/namespaces/{namespace}/widgets"
+    const [resource] = Resources.fromPaths({
+      ...customResource(widget, "widgets", "a.Widget"),
+      // As servers publish the scale of a custom resource.
+      [`${base}/{name}/scale`]: pathItem(widget, ["get", "put", "patch"], "io.k8s.api.autoscaling.v1.Scale")
+    }, (definition) => definition === "io.k8s.api.autoscaling.v1.Scale" ? scale : undefined)
+    assert.deepStrictEqual(resource?.subresources.map(({ kind }) => kind), [scale])
+  })
+
   it("have the list kind that the list answers with", () => {
     const odd = pathItem(widget, ["list"], "a.b.WidgetCollection")
     assert.deepStrictEqual(

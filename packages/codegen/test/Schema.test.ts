@@ -8,6 +8,8 @@ const meta = "io.k8s.apimachinery.pkg.apis.meta.v1"
 const apiextensions = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1"
 const openRecord = { type: "object", additionalProperties: {} }
 
+const plain = (name: string): Property => ({ name, schema: {}, required: false, present: false, deprecated: false })
+
 const rows: ReadonlyArray<readonly [string, Readonly<Record<string, unknown>>, Schema.Schema]> = [
   ["a reference keeps its name only", ref("a.b.Pod"), { $ref: "a.b.Pod" }],
   ["an allOf of one is its reference", ref("a.b.Pod", { default: {}, description: "text" }), { $ref: "a.b.Pod" }],
@@ -48,6 +50,50 @@ const rows: ReadonlyArray<readonly [string, Readonly<Record<string, unknown>>, S
       { $ref: "#OtherString" }
     ]
   }],
+  ["an enumeration of numbers stays open, too", { type: "integer", enum: [1, 2, 1] }, {
+    anyOf: [{ type: "integer", enum: [1] }, { type: "integer", enum: [2] }, { $ref: "#OtherNumber" }]
+  }],
+  ["values of an enumeration that are not of its type are no texts", { type: "string", enum: [1, true] }, {
+    type: "string"
+  }],
+  ["nullable is a type of its own in OpenAPI 3.1", { type: ["string", "null"] }, { type: "string", nullable: true }],
+  ["several types are unknown", { type: ["string", "integer"] }, {}],
+  ["the type decides, whatever keywords there are", { type: "string", properties: {} }, { type: "string" }],
+  ["an object with no properties is an open record", { type: "object", properties: {} }, openRecord as Schema.Schema],
+  ["properties make an object", { properties: { a: { type: "string" } } }, {
+    type: "object",
+    struct: { properties: [{ ...plain("a"), schema: { type: "string" } }] }
+  }],
+  ["unknown fields beside known ones make a struct open", {
+    type: "object",
+    properties: { a: {} },
+    "x-kubernetes-preserve-unknown-fields": true
+  }, { type: "object", struct: { properties: [plain("a")], open: true } }],
+  ["unknown fields alone are an open record", { type: "object", "x-kubernetes-preserve-unknown-fields": true }, {
+    ...openRecord as Schema.Schema
+  }],
+  ["unknown fields without a type are unknown", { "x-kubernetes-preserve-unknown-fields": true }, {}],
+  ["an embedded object has its kind and metadata", {
+    type: "object",
+    "x-kubernetes-embedded-resource": true,
+    properties: { spec: { type: "integer" } }
+  }, {
+    type: "object",
+    struct: {
+      properties: [
+        { ...plain("apiVersion"), schema: { type: "string" }, required: true },
+        { ...plain("kind"), schema: { type: "string" }, required: true },
+        { ...plain("metadata"), schema: { $ref: "#ObjectMetaInput" } },
+        { ...plain("spec"), schema: { type: "integer" } }
+      ]
+    }
+  }],
+  ["an alternative of validations is not one of types", {
+    type: "object",
+    properties: { a: {} },
+    oneOf: [{ required: ["a"] }, { not: { required: ["a"] } }],
+    anyOf: [{ properties: { a: { type: "string" } } }]
+  }, { type: "object", struct: { properties: [plain("a")] } }],
   ["nullable stays", { type: "string", nullable: true }, { type: "string", nullable: true }],
   ["a map list has its keys", {
     type: "array",
@@ -105,8 +151,8 @@ describe("a definition", () => {
       kinds: [{ group: "a", version: "v1", kind: "Widget" }],
       mapType: "atomic",
       properties: [
-        property("alias", { type: "string" }),
-        property("old", { type: "string" }, { deprecated: true }),
+        property("alias", { type: "string" }, { doc: { text: "DeprecatedAlias is another name." } }),
+        property("old", { type: "string" }, { deprecated: true, doc: { text: "Deprecated: use size." } }),
         property("size", { type: "integer" }, { required: true }),
         property("status", { $ref: "a.v1.WidgetStatus" }, { present: true })
       ],

@@ -22,9 +22,20 @@ describe("writing modules", () => {
       yield* file("old/v1.ts", `${Module.marker}\n`)
       yield* file("mine/v1.ts", "export {}\n")
       yield* file("mine/v1.md", `${Module.marker}\n`)
+      // Not ours, though generated: another configuration, a package.
+      yield* file("other/apis/v1.ts", `${Module.marker}\n`)
+      yield* file("node_modules/v1.ts", `${Module.marker}\n`)
+      yield* file("schemas/old/v1.ts", `${Module.marker}\n`)
+      yield* file("schemas.ts", `${Module.marker}\n`)
       yield* Write.modules(folder, [{ path: "new/v1.ts", text: `${Module.marker}\n\n` }])
       const files = (yield* fs.readDirectory(folder, { recursive: true })).filter((path) => path.includes("."))
-      assert.deepStrictEqual(files.sort(), ["mine/v1.md", "mine/v1.ts", "new/v1.ts"])
+      assert.deepStrictEqual(files.sort(), [
+        "mine/v1.md",
+        "mine/v1.ts",
+        "new/v1.ts",
+        "node_modules/v1.ts",
+        "other/apis/v1.ts"
+      ])
     }).pipe(Effect.scoped, Effect.provide(platform)))
 })
 

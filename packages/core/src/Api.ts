@@ -32,6 +32,10 @@ export interface PatchMethods<Out, In> {
   readonly strategic: (name: string, patch: Options.StrategicPatch<In>, options?: Options.WriteOptions) => Result<Out>
 }
 
+/** The patches that the server takes of a kind. */
+export type Patch<Out, In, Strategic extends boolean> = Strategic extends true ? PatchMethods<Out, In>
+  : Omit<PatchMethods<Out, In>, "strategic">
+
 /** Every method a kind can have. */
 export interface Methods<R extends Resource.ResourceType> {
   /** Reads one object; fails with `NotFound`. */
@@ -52,8 +56,7 @@ export interface Methods<R extends Resource.ResourceType> {
   readonly create: (object: R["input"], options?: Options.WriteOptions) => Result<R["object"]>
   /** Replaces the whole object; fails with `Conflict` when its `resourceVersion` is not the latest. */
   readonly replace: (name: string, object: R["input"], options?: Options.WriteOptions) => Result<R["object"]>
-  readonly patch: R["strategic"] extends true ? PatchMethods<R["object"], R["input"]>
-    : Omit<PatchMethods<R["object"], R["input"]>, "strategic">
+  readonly patch: Patch<R["object"], R["input"], R["strategic"]>
   /** Server-side apply. The name is the object's own; fails with `Conflict` when another manager owns a field. */
   readonly apply: (configuration: R["apply"], options: Options.ApplyOptions) => Result<R["object"]>
   /** The object while its deletion is pending, else a `Status`: told apart by `kind`. */
@@ -77,18 +80,20 @@ export interface MethodOf {
 }
 
 /** Every method a subresource can have. */
-export interface SubMethods<Out, In> {
+export interface SubMethods<Out, In, Apply = never, Strategic extends boolean = true> {
   readonly get: (name: string, options?: Options.GetOptions) => Result<Out>
   readonly create: (name: string, body: In, options?: Options.WriteOptions) => Result<Out>
   readonly replace: (name: string, body: In, options?: Options.WriteOptions) => Result<Out>
-  readonly patch: PatchMethods<Out, In>
+  readonly patch: Patch<Out, In, Strategic>
+  /** Server-side apply of the fields of the subresource. */
+  readonly apply: (configuration: Apply, options: Options.ApplyOptions) => Result<Out>
 }
 
-interface SubMethodOf {
+interface SubMethodOf<Apply> {
   readonly get: "get"
   readonly create: "create"
   readonly update: "replace"
-  readonly patch: "patch"
+  readonly patch: [Apply] extends [never] ? "patch" : "patch" | "apply"
   readonly list: never
   readonly watch: never
   readonly delete: never
@@ -96,8 +101,9 @@ interface SubMethodOf {
 }
 
 /** The methods of a subresource by its type. */
-export type SubApi<S> = S extends Resource.Sub<infer Out, infer In, infer Verbs>
-  ? Pick<SubMethods<Out, In>, SubMethodOf[Verbs]>
+export type SubApi<S, Strategic extends boolean = true> = S extends
+  Resource.Sub<infer Out, infer In, infer Verbs, infer Apply>
+  ? Pick<SubMethods<Out, In, Apply, Strategic>, SubMethodOf<Apply>[Verbs]>
   : S extends Resource.Log
     ? (name: string, options?: Options.LogOptions) => Stream.Stream<Uint8Array, KubeError.KubeError, KubeClient>
   : never
@@ -107,7 +113,7 @@ type WithMethods<Sub> = { [K in keyof Sub]: Sub[K] extends Resource.Connect<stri
 /** The methods of a kind: those its verbs allow, and its subresources by name. */
 export type Api<R extends Resource.ResourceType> =
   & Pick<Methods<R>, MethodOf[R["verbs"]]>
-  & { readonly [K in WithMethods<R["sub"]>]: SubApi<R["sub"][K]> }
+  & { readonly [K in WithMethods<R["sub"]>]: SubApi<R["sub"][K], R["strategic"]> }
 
 /** What spans all namespaces: reading many objects. */
 export type AllApi<R extends Resource.ResourceType> = Pick<
@@ -221,6 +227,18 @@ const methods = <R extends Resource.ResourceType>(
     }
   }
 
+  const apply =
+    (expected: ReadonlyArray<string>, subresource?: string) =>
+    (configuration: Resource.KubeApply, options: Options.ApplyOptions) =>
+      send({
+        method: "PATCH",
+        verb: "patch",
+        name: configuration.metadata.name,
+        subresource,
+        query: [...write(options), ...Request.query({ force: options.force })],
+        body: Request.json(Request.withKind(row, configuration), "application/apply-patch+yaml")
+      }, expected)
+
   const objectKinds = [row.kind]
 
   const get = (name: string, options?: Options.GetOptions): Result<R["object"]> =>
@@ -265,7 +283,8 @@ const methods = <R extends Resource.ResourceType>(
       gracePeriodSeconds: options?.gracePeriodSeconds,
       propagationPolicy: options?.propagationPolicy,
       preconditions: options?.preconditions,
-      dryRun: options?.dryRun === true ? ["All"] : undefined
+      dryRun: options?.dryRun === true ? ["All"] : undefined,
+      ignoreStoreReadErrorWithClusterBreakingPotential: options?.ignoreStoreReadErrorWithClusterBreakingPotential
     })
 
   const every: { readonly [K in keyof Methods<R>]: unknown } = {
@@ -295,17 +314,7 @@ const methods = <R extends Resource.ResourceType>(
         body: Request.json(Request.withKind(row, object))
       }, objectKinds),
     patch: patches(objectKinds),
-    apply: (configuration: Resource.KubeApply, options: Options.ApplyOptions) =>
-      send({
-        method: "PATCH",
-        verb: "patch",
-        name: configuration.metadata.name,
-        query: [...write(options), ...Request.query({ force: options.force })],
-        body: Request.json(
-          Request.withKind(row, configuration),
-          "application/apply-patch+yaml"
-        )
-      }, objectKinds),
+    apply: apply(objectKinds),
     delete: (name: string, options?: Options.DeleteOptions) =>
       send({ method: "DELETE", verb: "delete", name, body: deleteBody(options) }, [row.kind, "Status"]),
     deleteCollection: (selection: Options.Selection, options?: Options.DeleteOptions) =>
@@ -332,7 +341,7 @@ const methods = <R extends Resource.ResourceType>(
       )
     }))
 
-  const subresource = (subresource: string): SubMethods<unknown, unknown> => {
+  const subresource = (subresource: string): SubMethods<unknown, unknown, Resource.KubeApply> => {
     // The answer may be of another kind (Scale, Eviction, TokenRequest).
     const anyKind: ReadonlyArray<string> = []
     const write_ =
@@ -343,7 +352,9 @@ const methods = <R extends Resource.ResourceType>(
         send({ method: "GET", verb: "get", name, subresource, query: Request.query({ ...options }) }, anyKind),
       create: write_("POST", "create"),
       replace: write_("PUT", "update"),
-      patch: patches(anyKind, subresource)
+      patch: patches(anyKind, subresource),
+      // The types offer it where the subresource has the kind of the row.
+      apply: apply(objectKinds, subresource)
     }
   }
 

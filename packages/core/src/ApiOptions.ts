@@ -24,6 +24,10 @@ export interface ListOptions extends Selection, Freshness {
   readonly limit?: number | undefined
   /** The token of the page before. */
   readonly continue?: string | undefined
+  /** The server gives up after so many seconds. */
+  readonly timeoutSeconds?: number | undefined
+  /** Objects of one shard only, by ranges of a hash; servers know it since 1.36. */
+  readonly shardSelector?: string | undefined
 }
 
 /** Options of `stream`, which pages through a list. */
@@ -38,6 +42,8 @@ export interface WatchOptions extends Selection, Freshness {
   readonly allowWatchBookmarks?: boolean | undefined
   /** Starts with the objects that exist, then a bookmark (`NotOlderThan` is needed with it). */
   readonly sendInitialEvents?: boolean | undefined
+  /** Objects of one shard only, by ranges of a hash; servers know it since 1.36. */
+  readonly shardSelector?: string | undefined
   /** The server ends the watch after so many seconds. */
   readonly timeoutSeconds?: number | undefined
 }
@@ -68,6 +74,8 @@ export interface DeleteOptions {
     readonly resourceVersion?: string | undefined
   } | undefined
   readonly dryRun?: boolean | undefined
+  /** Deletes an object that the server cannot decode or decrypt any more, without its finalizers. */
+  readonly ignoreStoreReadErrorWithClusterBreakingPotential?: boolean | undefined
 }
 
 /** Options of `log`. Counts are in bytes and lines. */
@@ -81,11 +89,18 @@ export interface LogOptions {
   readonly sinceTime?: string | undefined
   readonly tailLines?: number | undefined
   readonly limitBytes?: number | undefined
+  /** One of the container's streams only; servers know it since 1.32, and refuse it together with `tailLines`. */
+  readonly stream?: "All" | "Stdout" | "Stderr" | undefined
+  /** Takes the logs of a kubelet whose certificate cannot be verified: anybody may have written them. */
+  readonly insecureSkipTLSVerifyBackend?: boolean | undefined
 }
 
 /** What happened to an object, or how far a watch has come. An `ERROR` of the server is a failure of the stream. */
 export type WatchEvent<T> =
-  | { readonly type: "ADDED" | "MODIFIED" | "DELETED"; readonly object: T }
+  // Each by itself, so that a test of the type is a type guard.
+  | { readonly type: "ADDED"; readonly object: T }
+  | { readonly type: "MODIFIED"; readonly object: T }
+  | { readonly type: "DELETED"; readonly object: T }
   | {
     readonly type: "BOOKMARK"
     readonly object: {
@@ -107,10 +122,37 @@ export type MergePatch<T> = T extends ReadonlyArray<unknown> ? T
   : T extends object ? { readonly [K in keyof T]?: MergePatch<T[K]> | null | undefined }
   : T
 
-/** A strategic merge patch: as a merge patch, but lists are merged by their keys, and `$patch` directs. */
-export type StrategicPatch<T> = T extends ReadonlyArray<infer E>
-  ? ReadonlyArray<StrategicPatch<E> & { readonly $patch?: "delete" | "replace" | "merge" | undefined }>
-  : T extends object ? { readonly [K in keyof T]?: StrategicPatch<T[K]> | null | undefined }
+/** What a strategic merge patch says beside the fields of an object. */
+export interface StrategicDirectives {
+  /** What becomes of the object, or of this element of a list: it is merged unless told. */
+  readonly $patch?: "delete" | "replace" | "merge" | undefined
+  /** The only fields that stay, of an object with alternatives. */
+  readonly $retainKeys?: ReadonlyArray<string> | undefined
+}
+
+type ListsOf<T> = { readonly [K in keyof T as NonNullable<T[K]> extends ReadonlyArray<unknown> ? K : never]: T[K] }
+
+/** What a strategic merge patch says of the lists of an object. */
+export type StrategicListDirectives<T> =
+  & {
+    readonly [
+      /** The order of a list that is merged, by the keys of its elements. */
+      K in keyof ListsOf<T> & string as `$setElementOrder/${K}`
+    ]?: ReadonlyArray<unknown> | undefined
+  }
+  & {
+    readonly [
+      /** Values that are removed from a list of texts or numbers. */
+      K in keyof ListsOf<T> & string as `$deleteFromPrimitiveList/${K}`
+    ]?: T[K]
+  }
+
+/** A strategic merge patch: as a merge patch, but lists are merged by their keys, and directives say how. */
+export type StrategicPatch<T> = T extends ReadonlyArray<infer E> ? ReadonlyArray<StrategicPatch<E>>
+  : T extends object ?
+      & { readonly [K in keyof T]?: StrategicPatch<T[K]> | null | undefined }
+      & StrategicDirectives
+      & StrategicListDirectives<T>
   : T
 
 /** The answer of a delete that has nothing more to do. */

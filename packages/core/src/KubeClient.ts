@@ -406,7 +406,8 @@ const ownStatus = Effect.fnUntraced(function*(
   return { response: again, body: isOwn ? text : undefined }
 })
 
-const fromResolved = Effect.fnUntraced(function*(
+// Pure, so that who does not read a kubeconfig does not bundle what reads it.
+const fromResolved = /*#__PURE__*/ Effect.fnUntraced(function*(
   resolved: KubeConfig.Resolved
 ): Effect.fn.Return<KubeClient["Service"], KubeConfigError, Transport.Platform | Scope.Scope> {
   const { endpoint } = resolved
@@ -426,9 +427,9 @@ export type Environment = Transport.Platform | FileSystem.FileSystem | Path.Path
  * The client that kubectl would use: `KUBECONFIG` or `~/.kube/config`, else the service account of the pod. Proxies come
  * from the environment.
  */
-export const layerDefault: Layer.Layer<KubeClient, KubeConfigError, Environment> = Layer.effect(
+export const layerDefault: Layer.Layer<KubeClient, KubeConfigError, Environment> = /*#__PURE__*/ Layer.effect(
   KubeClient,
-  Effect.flatMap(KubeConfig.loadDefault(), fromResolved)
+  /*#__PURE__*/ Effect.suspend(() => Effect.flatMap(KubeConfig.loadDefault(), fromResolved))
 )
 
 /** The client of a context of the kubeconfig; the current one unless told. */
@@ -444,9 +445,9 @@ export const layerKubeConfig = (
   )
 
 /** The client of the service account that the pod runs as. */
-export const layerInCluster: Layer.Layer<KubeClient, KubeConfigError, Environment> = Layer.effect(
+export const layerInCluster: Layer.Layer<KubeClient, KubeConfigError, Environment> = /*#__PURE__*/ Layer.effect(
   KubeClient,
-  Effect.flatMap(KubeConfig.inCluster(), fromResolved)
+  /*#__PURE__*/ Effect.suspend(() => Effect.flatMap(KubeConfig.inCluster(), fromResolved))
 )
 
 /** What `layerEndpoint` takes beside the endpoint. */

@@ -174,12 +174,16 @@ export type AllVerbs = Verb
 /** Where the objects of a kind live. */
 export type Scope = "Namespaced" | "Cluster"
 
-/** A subresource that is read and written as an object: `status`, `scale`, `eviction`, `token`. */
-export interface Sub<out Out, in out In, out Verbs extends Verb> {
+/**
+ * A subresource that is read and written as an object: `status`, `scale`, `eviction`, `token`. `Apply` is what
+ * server-side apply takes there.
+ */
+export interface Sub<out Out, in out In, out Verbs extends Verb, in out Apply = never> {
   readonly _tag: "Sub"
   readonly out: Out
   readonly in: (_: In) => void
   readonly verbs: Verbs
+  readonly apply: (_: Apply) => void
 }
 
 /** A subresource that upgrades the connection, or proxies; channels use it, `Api` adds no method for it. */
@@ -206,6 +210,34 @@ export interface ResourceType {
   /** Whether the server understands strategic merge patches: built-in kinds, not CRDs. */
   readonly strategic: boolean
   readonly sub: {}
+}
+
+/** An object of a kind that the program does not know: its fields are plain JSON. */
+export interface Unstructured extends KubeObject {
+  readonly [field: string]: unknown
+}
+
+/** The same to create or replace. */
+export interface UnstructuredInput extends KubeInput {
+  readonly [field: string]: unknown
+}
+
+/** The same as an apply configuration. */
+export interface UnstructuredApply extends KubeApply {
+  readonly [field: string]: unknown
+}
+
+/** The row of a kind that the program does not know. What it cannot do, the server refuses. */
+export interface UnstructuredResource<S extends Scope = Scope> extends ResourceType {
+  readonly object: Unstructured
+  readonly input: UnstructuredInput
+  readonly apply: UnstructuredApply
+  readonly scope: S
+  readonly verbs: AllVerbs
+  readonly strategic: false
+  readonly sub: {
+    readonly status: Sub<Unstructured, UnstructuredInput, "get" | "patch" | "update", UnstructuredApply>
+  }
 }
 
 /** The data of a row. */
@@ -266,6 +298,27 @@ export const make = <R extends ResourceType>(
   subresources: { readonly [K in keyof R["sub"]]: number } = {} as { readonly [K in keyof R["sub"]]: number },
   listKind = `${kind}List`
 ): Resource<R> => ({ group, version, kind, plural, scope, verbs, subresources, listKind })
+
+/**
+ * Makes the row of a kind without types of its own, such as a custom resource that only some clusters have.
+ *
+ * @example
+ * ```ts
+ * import * as Api from "@effect-k8s/core/Api"
+ * import * as Resource from "@effect-k8s/core/Resource"
+ *
+ * const Certificate = Resource.unstructured("cert-manager.io", "v1", "Certificate", "certificates", "Namespaced")
+ * const names = Api.make(Certificate).list()
+ * ```
+ */
+export const unstructured = <S extends Scope>(
+  group: string,
+  version: string,
+  kind: string,
+  plural: string,
+  scope: S
+): Resource<UnstructuredResource<S>> =>
+  make<UnstructuredResource<S>>(group, version, kind, plural, scope, 255, { status: 104 })
 
 /** `v1` for the core group, `group/version` for the others. */
 export const apiVersion = (row: { readonly group: string; readonly version: string }): string =>

@@ -175,6 +175,16 @@ describe("each verb asks for its path, with its query and body", () => {
       query: { dryRun: "All", fieldManager: "me", force: "true" }
     },
     {
+      name: "apply of a subresource",
+      run: pods.status.apply({ metadata: { name: "db-0" }, status: { message: "m" } }, { fieldManager: "me" }),
+      answer: pod(),
+      method: "PATCH",
+      path: `${base}/db-0/status`,
+      query: { fieldManager: "me" },
+      body: { apiVersion: "v1", kind: "Pod", metadata: { name: "db-0" }, status: { message: "m" } },
+      contentType: "application/apply-patch+yaml"
+    },
+    {
       name: "delete",
       run: pods.delete("db-0"),
       answer: status,
@@ -446,6 +456,7 @@ describe("a name that is no segment of a path", () => {
     ["replace", (name) => pods.replace(name, { spec: { containers: [] } })],
     ["patch", (name) => pods.patch.merge(name, {})],
     ["apply", (name) => pods.apply({ metadata: { name } }, { fieldManager: "me" })],
+    ["apply of a status", (name) => pods.status.apply({ metadata: { name } }, { fieldManager: "me" })],
     ["delete", (name) => pods.delete(name)],
     ["scale", (name) => Api.make(Deployment).scale.get(name)],
     ["log", (name) => Stream.runDrain(pods.log(name))],

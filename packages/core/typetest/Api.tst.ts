@@ -37,7 +37,9 @@ interface WidgetResource extends Resource.ResourceType {
   readonly scope: "Namespaced"
   readonly verbs: Resource.AllVerbs
   readonly strategic: false
-  readonly sub: {}
+  readonly sub: {
+    readonly status: Resource.Sub<Widget, WidgetInput, "get" | "patch" | "update", WidgetResource["apply"]>
+  }
 }
 const Widget: Resource.Resource<WidgetResource> = Resource.make(
   "example.com",
@@ -45,7 +47,8 @@ const Widget: Resource.Resource<WidgetResource> = Resource.make(
   "Widget",
   "widgets",
   "Namespaced",
-  255
+  255,
+  { status: 104 }
 )
 
 const pods = Api.make(Pod, { namespace: "shop" })
@@ -66,6 +69,7 @@ describe("a kind has the methods of its verbs", () => {
       | "apply"
       | "delete"
       | "deleteCollection"
+      | "status"
     >()
   })
 
@@ -90,7 +94,7 @@ describe("a kind has the methods of its verbs", () => {
 describe("a kind has the subresources that it has", () => {
   it("those that are objects or logs, and no connections", () => {
     expect<Exclude<keyof typeof pods, keyof typeof widgets>>().type.toBe<
-      "binding" | "ephemeralcontainers" | "eviction" | "log" | "resize" | "status"
+      "binding" | "ephemeralcontainers" | "eviction" | "log" | "resize"
     >()
   })
 
@@ -112,6 +116,20 @@ describe("a kind has the subresources that it has", () => {
     expect(pods.eviction.create("db-0", {})).type.toBe<Sent<Resource.Success>>()
     expect(pods.status.replace("db-0", pod)).type.toBe<Sent<Pod>>()
     expect(pods.log("db-0", { follow: true })).type.toBe<Stream.Stream<Uint8Array, KubeError, KubeClient>>()
+  })
+})
+
+describe("a subresource", () => {
+  it("is applied where it has the kind of the resource", () => {
+    expect<keyof typeof pods.status>().type.toBe<"get" | "replace" | "patch" | "apply">()
+    expect(pods.status.apply).type.toBeCallableWith({ metadata: { name: "a" }, status: {} }, { fieldManager: "me" })
+    expect(pods.status.apply).type.not.toBeCallableWith({ metadata: { name: "a" } }, {})
+    expect(Api.make(Deployment).scale).type.not.toHaveProperty("apply")
+  })
+
+  it("takes the patches of its resource: no strategic ones for custom resources", () => {
+    expect(pods.status.patch).type.toHaveProperty("strategic")
+    expect<keyof typeof widgets.status.patch>().type.toBe<"json" | "merge">()
   })
 })
 
@@ -250,6 +268,40 @@ describe("patches", () => {
   })
 })
 
+describe("a strategic patch", () => {
+  it("has the directives of the API", () => {
+    expect(pods.patch.strategic).type.toBeCallableWith("a", {
+      metadata: { "$deleteFromPrimitiveList/finalizers": ["example.com/f"] },
+      spec: {
+        "$setElementOrder/containers": [{ name: "a" }, { name: "b" }],
+        containers: [{ name: "a", $patch: "delete" }],
+        volumes: [{ name: "v", $retainKeys: ["name", "emptyDir"], emptyDir: {} }]
+      }
+    })
+    expect(pods.patch.strategic).type.not.toBeCallableWith("a", { spec: { "$setElementOrder/nodeName": [] } })
+    expect(pods.patch.strategic).type.toBeCallableWith("a", pod)
+  })
+})
+
+describe("a kind without types", () => {
+  const things = Api.make(Resource.unstructured("example.com", "v1", "Thing", "things", "Namespaced"))
+
+  it("has the methods of a custom resource, and unknown fields", () => {
+    expect<keyof typeof things>().type.toBe<keyof typeof widgets>()
+    expect(things.get("a")).type.toBe<Sent<Resource.Unstructured>>()
+    expect((null! as Resource.Unstructured)["spec"]).type.toBe<unknown>()
+    expect((null! as Resource.Unstructured).metadata.name).type.toBe<string>()
+    expect(things.create).type.toBeCallableWith({ metadata: { name: "a" }, spec: { size: 1 } })
+    expect(things.create).type.not.toBeCallableWith({ metadata: { name: 1 } })
+  })
+
+  it("takes a namespace unless it is cluster-scoped", () => {
+    const node = Resource.unstructured("example.com", "v1", "Thing", "things", "Cluster")
+    expect(Api.make).type.not.toBeCallableWith(node, { namespace: "a" })
+    expect(Api.all).type.not.toBeCallableWith(node)
+  })
+})
+
 describe("options", () => {
   it("are those of the verb", () => {
     expect(pods.get).type.not.toBeCallableWith("a", { labelSelector: "x" })
@@ -263,8 +315,21 @@ describe("options", () => {
 
 describe("a row", () => {
   it("must have the scope and the subresources of its type", () => {
-    expect(Resource.make<WidgetResource>).type.toBeCallableWith("g", "v1", "Widget", "widgets", "Namespaced", 255)
-    expect(Resource.make<WidgetResource>).type.not.toBeCallableWith("g", "v1", "Widget", "widgets", "Cluster", 255)
+    expect(Resource.make<WidgetResource>).type.toBeCallableWith("g", "v1", "Widget", "widgets", "Namespaced", 255, {
+      status: 104
+    })
+    expect(Resource.make<WidgetResource>).type.not.toBeCallableWith("g", "v1", "Widget", "widgets", "Cluster", 255, {
+      status: 104
+    })
+    expect(Resource.make<WidgetResource>).type.not.toBeCallableWith(
+      "g",
+      "v1",
+      "Widget",
+      "widgets",
+      "Namespaced",
+      255,
+      {}
+    )
   })
 
   it("of one kind is not one of another", () => {

@@ -111,6 +111,38 @@ describe("discovery", () => {
         kind: "Deployment"
       })
     }))
+
+  it.effect("describes custom resources by the schemas of their definitions", () =>
+    Effect.gen(function*() {
+      const { client } = yield* start()
+      yield* client.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", {
+        metadata: { name: "widgets.example.com" },
+        spec: {
+          group: "example.com",
+          scope: "Namespaced",
+          names: { kind: "Widget", plural: "widgets" },
+          versions: [{
+            name: "v1",
+            served: true,
+            storage: true,
+            subresources: { status: {} },
+            schema: { openAPIV3Schema: { type: "object", properties: { size: { type: "integer" } } } }
+          }]
+        }
+      })
+      const document = yield* client.get("/openapi/v3/apis/example.com/v1")
+      assert.deepStrictEqual(
+        document.at("components", "schemas", "com.example.v1.Widget", "properties", "size"),
+        { type: "integer" }
+      )
+      const base = "/apis/example.com/v1/namespaces/{namespace}/widgets"
+      assert.deepStrictEqual(Object.keys(Object(document.at("paths"))), [
+        "/apis/example.com/v1/widgets",
+        base,
+        `${base}/{name}`,
+        `${base}/{name}/status`
+      ])
+    }))
 })
 
 describe("representations", () => {

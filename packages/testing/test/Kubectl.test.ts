@@ -189,6 +189,30 @@ describe.skipIf(installed.length === 0)("kubectl (skipped where none is on the p
           assert.strictEqual((yield* run("--context", "admin-token", "get", "pods")).code, 0)
         }))
 
+      it.effect("explains kinds, custom ones too", () =>
+        Effect.gen(function*() {
+          const { file, ok } = yield* start(binary)
+          const definition = {
+            apiVersion: "apiextensions.k8s.io/v1",
+            kind: "CustomResourceDefinition",
+            metadata: { name: "widgets.example.com" },
+            spec: {
+              group: "example.com",
+              scope: "Namespaced",
+              names: { kind: "Widget", plural: "widgets" },
+              versions: [{
+                name: "v1",
+                served: true,
+                storage: true,
+                schema: { openAPIV3Schema: { type: "object", properties: { size: { type: "integer" } } } }
+              }]
+            }
+          }
+          yield* ok("create", "-f", file("crd.json", JSON.stringify(definition)))
+          assert.match(yield* ok("explain", "deployment.spec.replicas"), /replicas.*<integer>/)
+          assert.match(yield* ok("explain", "widget.size"), /size.*<integer>/)
+        }))
+
       it.effect("pages through long lists, and lives with faults", () =>
         Effect.gen(function*() {
           const { cluster, ok, run } = yield* start(binary)

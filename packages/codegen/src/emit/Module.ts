@@ -3,9 +3,11 @@
  */
 import type * as Ir from "../ir/Ir.ts"
 import { isIdentifier, runtime } from "../ir/Names.ts"
+import { externalPrefix } from "../ir/Scope.ts"
 import type { Verb } from "../normalise/Resources.ts"
 import { verbs } from "../normalise/Resources.ts"
 import type { Schema } from "../normalise/Schema.ts"
+import { comment } from "./Comment.ts"
 import type { SchemaTypes } from "./SchemaTypes.ts"
 import * as Types from "./SchemaTypes.ts"
 
@@ -15,6 +17,8 @@ export interface ImportOptions {
   readonly runtime: string
   /** The extension of imports between emitted modules. */
   readonly extension: ".js" | ".ts"
+  /** Where the built-in modules are, for types that the sources do not describe; `@effect-k8s/core/apis` unless told. */
+  readonly builtIns?: string | undefined
 }
 
 /** How every emitted file begins: what does not begin so is never overwritten or removed. */
@@ -58,30 +62,44 @@ const header = ({ apiVersion, kinds, path, reference }: Ir.Module): string => {
     ? [`Types that other groups share: \`${path}\`.`]
     : wrap(`\`${apiVersion ?? path}\`: ${kinds.map(({ kind }) => kind).join(", ")}.`)
   const lines = [...first, ...(reference === undefined ? [] : ["", `Reference: ${reference}`])]
-  return ["/**", ...lines.map((line) => ` * ${line}`.trimEnd()), " */"].join("\n")
+  return comment({ doc: { text: lines.join("\n") }, block: true }).trimEnd()
 }
 
 const wrap = (text: string): ReadonlyArray<string> =>
   text.match(/.{1,116}(?: |$)/g)?.map((line) => line.trim()) ?? [text]
 
-const emitImports = ({ imports, path }: Ir.Module, { extension }: ImportOptions): ReadonlyArray<string> => {
+const emitImports = (
+  { imports, path }: Ir.Module,
+  { builtIns = "@effect-k8s/core/apis", extension }: ImportOptions
+): ReadonlyArray<string> => {
   const up = path.split("/").slice(1).map(() => "..").join("/") || "."
   return [...new Set(imports.map(({ module }) => module))].map((module) => {
     const names = imports.filter((one) => one.module === module)
       .map(({ as, name }) => as === name ? name : `${name} as ${as}`)
-    return `import type { ${names.join(", ")} } from ${JSON.stringify(`${up}/${module}${extension}`)}`
+    const from = module.startsWith(externalPrefix)
+      ? `${builtIns}/${module.slice(externalPrefix.length)}${builtIns.startsWith(".") ? extension : ""}`
+      : `${up}/${module}${extension}`
+    return `import type { ${names.join(", ")} } from ${JSON.stringify(from)}`
   })
 }
 
 type TypeOf = (schema: Schema) => string
 
-const emitKind = ({ apiVersion, apply, input, kind, name, read, row, stored }: Ir.Kind, typeOf: TypeOf): string => {
+const emitKind = (one: Ir.Kind, typeOf: TypeOf): string => {
+  const { apiVersion, apply, deprecated, doc, input, kind, name, open, read, row, stored } = one
   const base = (of: string) => `${runtime}.${of}<${JSON.stringify(apiVersion)}, ${JSON.stringify(kind)}>`
+  // Without words of the documents there are none of ours either.
+  const words = (text: string): string => doc === undefined ? "" : comment({ doc: { text } })
+  const own = comment({ doc, deprecated })
   return [
-    emitInterface(name, base(stored ? "KubeObject" : "KubeVirtual"), read, typeOf),
-    emitInterface(input.name, base("KubeInput"), input.properties, typeOf),
-    ...(apply === undefined ? [] : [emitInterface(apply.name, base("KubeApply"), apply.properties, typeOf)]),
-    ...(row === undefined ? [] : [emitRow(name, input.name, apply?.name, row)])
+    own + emitInterface({ name, base: base(stored ? "KubeObject" : "KubeVirtual"), properties: read, open }, typeOf),
+    words(`\`${kind}\` as create and replace take it.`) +
+    emitInterface({ ...input, base: base("KubeInput"), open }, typeOf),
+    ...(apply === undefined ? [] : [
+      words(`\`${kind}\` as server-side apply takes it.`) +
+      emitInterface({ ...apply, base: base("KubeApply"), open }, typeOf)
+    ]),
+    ...(row === undefined ? [] : [emitRow(name, input.name, apply?.name, row, own)])
   ].join("\n")
 }
 
@@ -89,7 +107,8 @@ const emitRow = (
   name: string,
   input: string,
   apply: string | undefined,
-  { name: rowName, object, resource, subresources }: Ir.Row
+  { name: rowName, object, resource, subresources }: Ir.Row,
+  words: string
 ): string => {
   const args = [resource.group, resource.version, resource.kind, resource.plural, resource.scope].map((text) =>
     JSON.stringify(text)
@@ -110,7 +129,7 @@ const emitRow = (
   }
 }
 
-export const ${name}: ${runtime}.Resource<${rowName}> =
+${words}export const ${name}: ${runtime}.Resource<${rowName}> =
   /*#__PURE__*/ ${runtime}.make(${[...args, verbBits(resource.verbs) + strategic, ...last, ...listKind].join(", ")})
 `
 }
@@ -119,7 +138,9 @@ const emitSubresource = (sub: Ir.Subresource): string => {
   const name = `readonly ${propertyName(sub.name)}`
   switch (sub._tag) {
     case "Sub":
-      return `${name}: ${runtime}.Sub<${sub.out}, ${sub.in}, ${verbTypes(sub.verbs)}>`
+      return `${name}: ${runtime}.Sub<${
+        [sub.out, sub.in, verbTypes(sub.verbs), ...(sub.apply === undefined ? [] : [sub.apply])].join(", ")
+      }>`
     case "Connect":
       return `${name}: ${runtime}.Connect<${JSON.stringify(sub.name)}>`
     case "Log":
@@ -127,34 +148,47 @@ const emitSubresource = (sub: Ir.Subresource): string => {
   }
 }
 
-const emitType = ({ apply, body, name }: Ir.NamedType, typeOf: TypeOf): string =>
+const emitType = ({ apply, body, doc, name }: Ir.NamedType, typeOf: TypeOf): string =>
   [
-    body._tag === "Struct"
-      ? emitInterface(name, undefined, body.properties, typeOf)
-      : `export type ${name} = ${typeOf(body.schema)}\n`,
-    ...apply.map((form) => emitInterface(form.name, applyBase(form), form.properties, typeOf))
+    comment({ doc }) + (body._tag === "Struct"
+      ? emitInterface({ name, ...body }, typeOf)
+      : `export type ${name} = ${typeOf(body.schema)}\n`),
+    ...apply.map((form) =>
+      emitInterface({ ...form, properties: withoutWords(form.properties), base: applyBase(form) }, typeOf)
+    )
   ].join("\n")
 
-const applyBase = ({ base, partial, properties }: Ir.ApplyType): string => {
+// They stand at the properties of the struct already, and would be a twentieth of the text.
+const withoutWords = (properties: ReadonlyArray<Ir.Property>): ReadonlyArray<Ir.Property> =>
+  properties.map((property) => ({ ...property, doc: undefined }))
+
+const applyBase = ({ base, properties, rest }: Ir.ApplyType): string | undefined => {
   const overridden = properties.map(({ name }) => JSON.stringify(name)).join(" | ")
-  return partial ? `${runtime}.ApplyFields<${base}${overridden === "" ? "" : `, ${overridden}`}>` : base
+  switch (rest) {
+    case "partial":
+      return `${runtime}.ApplyFields<${base}${overridden === "" ? "" : `, ${overridden}`}>`
+    case "same":
+      return base
+    case "none":
+      return undefined
+  }
 }
 
-const emitInterface = (
-  name: string,
-  base: string | undefined,
-  properties: ReadonlyArray<Ir.Property>,
-  typeOf: TypeOf
-): string => {
+interface Interface extends Ir.Interface {
+  readonly base?: string | undefined
+  readonly open: boolean
+}
+
+const emitInterface = ({ base, name, open, properties }: Interface, typeOf: TypeOf): string => {
   const head = `export interface ${name}${base === undefined ? "" : ` extends ${base}`}`
-  if (properties.length === 0) return `${head} {}\n`
-  const lines = properties.map(({ deprecated, name, optional, schema }) => {
+  const lines = properties.map(({ deprecated, doc, name, optional, schema }) => {
     const type = typeOf(schema)
     const key = `  readonly ${propertyName(name)}${optional ? "?" : ""}`
     const line = `${key}: ${type}${optional && type !== "unknown" ? " | undefined" : ""}\n`
-    return deprecated ? `  /** @deprecated */\n${line}` : line
+    return comment({ doc, deprecated, indent: "  " }) + line
   })
-  return `${head} {\n${lines.join("")}}\n`
+  if (open) lines.push("  readonly [key: string]: unknown\n")
+  return lines.length === 0 ? `${head} {}\n` : `${head} {\n${lines.join("")}}\n`
 }
 
 const propertyName = (name: string): string => isIdentifier(name) ? name : JSON.stringify(name)

@@ -25,7 +25,8 @@ export const key = (schema: Schema): string => JSON.stringify(schema)
  * import * as Effect from "effect/Effect"
  *
  * const containers = { type: "array", items: { $ref: "Container" } } as const
- * Effect.map(SchemaTypes.print([containers]), (types) => types.get(SchemaTypes.key(containers))) // => readonly Container[]
+ * const type = Effect.map(SchemaTypes.print([containers]), (types) => types.get(SchemaTypes.key(containers)))
+ * await Effect.runPromise(type) // => "readonly Container[]"
  * ```
  */
 export const print = Effect.fnUntraced(function*(schemas: Iterable<Schema>) {
@@ -80,7 +81,8 @@ const openApi = (schema: Schema, reference: (name: string) => string): Record<st
   const { $ref, additionalProperties, anyOf, items, ...rest } = schema
   return {
     ...rest,
-    ...($ref === undefined ? {} : { $ref: `#/components/schemas/${reference($ref)}` }),
+    // What stands beside a reference does not count.
+    ...($ref === undefined ? {} : { anyOf: [{ $ref: `#/components/schemas/${reference($ref)}` }] }),
     ...(items === undefined ? {} : { items: inner(items) }),
     ...(additionalProperties === undefined ? {} : { additionalProperties: inner(additionalProperties) }),
     ...(anyOf === undefined ? {} : { anyOf: anyOf.map(inner) })

@@ -17,8 +17,8 @@ export interface Form {
 /** How a form differs from its struct. */
 export interface Difference {
   readonly form: Form
-  /** Whether the properties that are not overridden become optional. */
-  readonly partial: boolean
+  /** What becomes of the properties that are not overridden: they become optional, they stay, or there are none. */
+  readonly rest: "partial" | "same" | "none"
   readonly overridden: ReadonlyArray<
     { readonly property: Property; readonly schema: Schema; readonly optional: boolean }
   >
@@ -99,6 +99,7 @@ const differenceOf = (
   found: ReadonlyMap<string, Difference>
 ): Difference | undefined => {
   const partial = !isAtomicElement(definition, form)
+  const whole = partial && definition.open === true
   const properties = definition.properties ?? []
   const overridden = properties.flatMap((property) => {
     const schema = schemas.get(property.name) ?? property.schema
@@ -106,15 +107,17 @@ const differenceOf = (
     const isKey = form.keys.includes(property.name)
     // A key that may be missing has a default or counts as null, unless it is the only one.
     const must = isKey && (property.required || form.keys.length === 1)
-    const redeclared = changed || (must && (partial || !property.required))
-    return redeclared ? [{ property, schema: changed ? schema : property.schema, optional: !must }] : []
+    // Types that leave out names of an open struct lose all of them, so all are written out.
+    const redeclared = whole || changed || (must && (partial || !property.required))
+    const optional = partial ? !must : !must && !property.required
+    return redeclared ? [{ property, schema: changed ? schema : property.schema, optional }] : []
   })
   // The keys that the struct itself requires are the same in the form, if nothing else makes it differ.
   const same =
     overridden.every(({ optional, property, schema }) =>
       schema === property.schema && optional === !property.required
     ) && properties.every(({ name, required }) => !required || !partial || form.keys.includes(name))
-  return same ? undefined : { form, partial, overridden }
+  return same ? undefined : { form, rest: whole ? "none" : partial ? "partial" : "same", overridden }
 }
 
 const isAtomicElement = (definition: Definition | undefined, { keys }: Form): boolean =>

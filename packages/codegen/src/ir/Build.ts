@@ -4,7 +4,7 @@
 import { by } from "../internal/order.ts"
 import type { Discovery } from "../load/Discovery.ts"
 import { resourceKey } from "../load/Discovery.ts"
-import { answeredByStatus } from "../normalise/Known.ts"
+import * as Known from "../normalise/Known.ts"
 import type { Api } from "../normalise/Normalise.ts"
 import type { Resource } from "../normalise/Resources.ts"
 import type { Definition, GroupVersionKind, Property, Schema } from "../normalise/Schema.ts"
@@ -15,6 +15,7 @@ import * as Modules from "./Modules.ts"
 import * as Names from "./Names.ts"
 import type { KindPlan } from "./Plan.ts"
 import * as Plan from "./Plan.ts"
+import * as SchemaData from "./SchemaData.ts"
 import type { Scope } from "./Scope.ts"
 import * as Scopes from "./Scope.ts"
 
@@ -43,7 +44,11 @@ export const build = (api: Api, discovery: Discovery): Ir.Ir => {
       imports: scope.imports()
     }
   })
-  return { modules: modules.sort(by(({ path }) => path)), resources: facts(api.resources, discovery) }
+  return {
+    modules: modules.sort(by(({ path }) => path)),
+    resources: facts(api.resources, discovery),
+    schemas: SchemaData.make(plan, targetOf, scopes.home)
+  }
 }
 
 const kindOf = (api: Api, scope: Scope, symbol: string, plan: KindPlan): Ir.Kind => ({
@@ -51,13 +56,13 @@ const kindOf = (api: Api, scope: Scope, symbol: string, plan: KindPlan): Ir.Kind
   kind: plan.kind.kind,
   apiVersion: Modules.apiVersion(plan.kind),
   stored: plan.stored,
-  read: plan.properties.map((one) => {
-    const always = one.present && (one.name === "spec" || one.name === "status")
-    return property(scope, { ...one, required: one.required || always })
-  }),
+  open: plan.definition.open === true,
+  deprecated: plan.definition.deprecated === true,
+  doc: plan.definition.doc,
+  read: plan.properties.map((one) => property(scope, { ...one, required: one.required || Plan.isPresent(one) })),
   input: {
     name: scope.name(`${symbol}#input`),
-    properties: plan.properties.map((one) => property(scope, one))
+    properties: [...plan.metadata, ...plan.properties].map((one) => property(scope, one))
   },
   apply: plan.apply === undefined ? undefined : {
     name: scope.name(`${symbol}#apply`),
@@ -70,11 +75,20 @@ const kindOf = (api: Api, scope: Scope, symbol: string, plan: KindPlan): Ir.Kind
     subresources: plan.resource.subresources.map((sub): Ir.Subresource => {
       if (sub.body === "text" && sub.name === "log") return { _tag: "Log", name: sub.name }
       const other = Plan.definitionOf(api, sub.kind)
+      const external = other === undefined ? Known.external[Names.gvk(sub.kind)] : undefined
+      if (external !== undefined) {
+        const name = (name: string) => scope.external(external.module, name)
+        const { verbs } = sub
+        return { _tag: "Sub", name: sub.name, out: name(external.out), in: name(external.in), apply: undefined, verbs }
+      }
       return sub.body !== "object" || other === undefined ? { _tag: "Connect", name: sub.name } : {
         _tag: "Sub",
         name: sub.name,
         out: answer(sub.kind) ?? scope.name(other.name),
         in: scope.name(`${other.name}#input`),
+        apply: other.name === symbol && plan.apply !== undefined && sub.verbs.includes("patch")
+          ? scope.name(`${symbol}#apply`)
+          : undefined,
         verbs: sub.verbs
       }
     })
@@ -84,34 +98,37 @@ const kindOf = (api: Api, scope: Scope, symbol: string, plan: KindPlan): Ir.Kind
 const typeOf = (
   scope: Scope,
   symbol: string,
-  { alias, properties }: Definition,
+  { alias, doc, open, properties }: Definition,
   differences: ReadonlyArray<readonly [string, Difference]>
 ): Ir.NamedType => ({
   name: scope.name(symbol),
+  doc,
   body: properties === undefined
     ? { _tag: "Alias", schema: schema(scope, alias ?? {}) }
-    : { _tag: "Struct", properties: properties.map((one) => property(scope, one)) },
-  apply: differences.map(([form, { overridden, partial }]) => ({
+    : { _tag: "Struct", properties: properties.map((one) => property(scope, one)), open: open === true },
+  apply: differences.map(([form, { overridden, rest }]) => ({
     name: scope.name(form),
     base: scope.name(symbol),
-    partial,
+    rest,
+    open: open === true,
     properties: overridden.map(({ optional, property: one, schema }) =>
       property(scope, { ...one, schema, required: !optional })
     )
   }))
 })
 
-const property = (scope: Scope, { deprecated, name, required, schema: type }: Property): Ir.Property => ({
+const property = (scope: Scope, { deprecated, doc, name, required, schema: type }: Property): Ir.Property => ({
   name,
   schema: schema(scope, type),
   optional: !required,
-  deprecated
+  deprecated,
+  doc
 })
 
 const schema = (scope: Scope, schema: Schema): Schema => localise(schema, scope.reference)
 
 const answer = ({ group, kind }: GroupVersionKind): string | undefined =>
-  answeredByStatus.has(`${group}/${kind}`) ? `${Names.runtime}.Success` : undefined
+  Known.answeredByStatus.has(`${group}/${kind}`) ? `${Names.runtime}.Success` : undefined
 
 const facts = (resources: ReadonlyArray<Resource>, discovery: Discovery): ReadonlyArray<Ir.ResourceFacts> =>
   resources.map((resource) => {

@@ -1,8 +1,10 @@
 /**
  * What is emitted, as plain data: modules, with every name decided and every reference in the words of its module.
  */
+import type { Doc } from "../normalise/Doc.ts"
 import type { Resource, Verb } from "../normalise/Resources.ts"
 import type { Schema } from "../normalise/Schema.ts"
+import type { SchemaModule } from "./SchemaData.ts"
 
 /** Everything that is emitted. */
 export interface Ir {
@@ -10,6 +12,8 @@ export interface Ir {
   readonly modules: ReadonlyArray<Module>
   /** By group, version and plural name. */
   readonly resources: ReadonlyArray<ResourceFacts>
+  /** By path. */
+  readonly schemas: ReadonlyArray<SchemaModule>
 }
 
 /** A resource with what discovery knows of it. */
@@ -50,6 +54,10 @@ export interface Kind {
   readonly apiVersion: string
   /** Whether the server keeps such objects, and so fills in their metadata. Reviews, bindings and metrics are not kept. */
   readonly stored: boolean
+  /** Whether other properties may stand beside these. */
+  readonly open: boolean
+  readonly deprecated: boolean
+  readonly doc: Doc | undefined
   readonly read: ReadonlyArray<Property>
   readonly input: Interface
   /** Undefined for a kind that cannot be patched. */
@@ -70,6 +78,7 @@ export interface Property {
   readonly schema: Schema
   readonly optional: boolean
   readonly deprecated: boolean
+  readonly doc: Doc | undefined
 }
 
 /** The row of a resource. */
@@ -89,6 +98,8 @@ export type Subresource =
     readonly name: string
     readonly out: string
     readonly in: string
+    /** What server-side apply takes there; undefined where it is not offered. */
+    readonly apply: string | undefined
     readonly verbs: ReadonlyArray<Verb>
   }
   | { readonly _tag: "Connect"; readonly name: string }
@@ -97,9 +108,10 @@ export type Subresource =
 /** A type that kinds are made of, with its forms for server-side apply. */
 export interface NamedType {
   readonly name: string
+  readonly doc: Doc | undefined
   /** A struct's properties, or what the name stands for. */
   readonly body:
-    | { readonly _tag: "Struct"; readonly properties: ReadonlyArray<Property> }
+    | { readonly _tag: "Struct"; readonly properties: ReadonlyArray<Property>; readonly open: boolean }
     | { readonly _tag: "Alias"; readonly schema: Schema }
   readonly apply: ReadonlyArray<ApplyType>
 }
@@ -109,8 +121,12 @@ export interface ApplyType {
   readonly name: string
   /** The struct's own name. */
   readonly base: string
-  /** Whether the other properties of the struct become optional. */
-  readonly partial: boolean
+  /**
+   * What becomes of the properties of the struct that are not below: they become optional, they stay, or there are none.
+   */
+  readonly rest: "partial" | "same" | "none"
+  /** Whether other properties may stand beside these. */
+  readonly open: boolean
   /** The properties that differ. */
   readonly properties: ReadonlyArray<Property>
 }

@@ -1,6 +1,7 @@
 /**
  * Walks over schemas: what they refer to, and what their references are called in a module.
  */
+import { references } from "../normalise/Schema.ts"
 import type { Definition, Schema } from "../normalise/Schema.ts"
 
 /** The schema with its references renamed, and without what only apply needs to know. */
@@ -14,13 +15,6 @@ export const localise = (schema: Schema, rename: (ref: string) => string): Schem
     ...(anyOf === undefined ? {} : { anyOf: anyOf.map((schema) => localise(schema, rename)) })
   }
 }
-
-/** The names that a schema refers to. */
-export const references = (schema: Schema): ReadonlyArray<string> => [
-  ...(schema.$ref === undefined ? [] : [schema.$ref]),
-  ...[schema.items, schema.additionalProperties, ...(schema.anyOf ?? [])]
-    .flatMap((inner) => inner === undefined ? [] : references(inner))
-]
 
 /** The definitions that some schemas need, directly or not. */
 export const needed = (

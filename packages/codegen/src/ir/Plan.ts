@@ -27,6 +27,8 @@ export interface KindPlan {
   readonly stored: boolean
   /** Without those that the runtime gives every kind. */
   readonly properties: ReadonlyArray<Property>
+  /** The metadata, if whoever writes the object must give it: the runtime leaves it optional. */
+  readonly metadata: ReadonlyArray<Property>
   /** The same in apply; undefined for a kind that cannot be patched. */
   readonly apply: ReadonlyArray<Property> | undefined
 }
@@ -42,7 +44,9 @@ export const make = (api: Api): Plan => {
       required: false,
       schema: Apply.applySchema(structs, property.schema)
     }))
-    return [name, { ...kind, definition, properties, apply: patched ? applied : undefined }]
+    const metadata = (definition.properties ?? []).filter(({ name, required }) => name === "metadata" && required)
+      .map(({ doc: _doc, ...property }) => ({ ...property, schema: { $ref: "#ObjectMetaInput" } }))
+    return [name, { ...kind, definition, properties, metadata, apply: patched ? applied : undefined }]
   }))
   const schemas = (f: (kind: KindPlan) => ReadonlyArray<Property> | undefined): ReadonlyArray<Schema> =>
     [...kinds.values()].flatMap((kind) => f(kind) ?? []).map(({ schema }) => schema)
@@ -52,6 +56,9 @@ export const make = (api: Api): Plan => {
     differences: sorted(Apply.differences(structs, schemas(({ apply }) => apply)))
   }
 }
+
+/** Whether servers always write a property of a kind, whatever a client must. */
+export const isPresent = ({ name, present }: Property): boolean => present && (name === "spec" || name === "status")
 
 const ofRuntime: ReadonlySet<string> = new Set(["apiVersion", "kind", "metadata"])
 

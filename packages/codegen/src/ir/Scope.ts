@@ -12,7 +12,7 @@ import * as Names from "./Names.ts"
 import type { Plan } from "./Plan.ts"
 
 /** Where a symbol is declared. */
-interface Home {
+export interface Home {
   readonly module: string
   readonly name: string
 }
@@ -20,6 +20,8 @@ interface Home {
 /** All names of a plan. */
 export interface Scopes {
   readonly of: (path: string) => Scope
+  /** Where a symbol is declared. */
+  readonly home: (symbol: string) => Home | undefined
 }
 
 /** The names of one module. */
@@ -28,9 +30,14 @@ export interface Scope {
   readonly name: (symbol: string) => string
   /** What the module calls the type that a reference of a schema leads to. */
   readonly reference: (ref: string) => string
+  /** What the module calls a type of the built-in modules, which are not among those that are emitted. */
+  readonly external: (module: string, name: string) => string
   /** What it has to import for the names it was asked for so far. */
   readonly imports: () => ReadonlyArray<Import>
 }
+
+/** What the module of an import begins with when it is a built-in one that is not emitted. */
+export const externalPrefix = "#"
 
 /** Decides all names. */
 export const make = (plan: Plan, targetOf: (definition: string) => Modules.Target): Scopes => {
@@ -56,27 +63,33 @@ export const make = (plan: Plan, targetOf: (definition: string) => Modules.Targe
   for (const [symbol, { form: { definition } }] of plan.differences) {
     declare(symbol, definition, `${simpleName(definition)}Apply`, `${simpleName(definition)}ItemApply`)
   }
-  return { of: (path) => scope(path, plan, homes, namesOf(path)) }
+  return { of: (path) => scope(path, plan, homes, namesOf(path)), home: (symbol) => homes.get(symbol) }
 }
 
 const scope = (path: string, plan: Plan, homes: ReadonlyMap<string, Home>, names: Names.Names): Scope => {
   const imported = new Map<string, Import>()
-  const name = (symbol: string): string => {
-    const home = homes.get(symbol)
-    // The documents refer to a definition that they do not have.
-    if (home === undefined) return "unknown"
-    if (home.module === path) return home.name
+  const take = (symbol: string, home: Home): string => {
     const known = imported.get(symbol)
     if (known !== undefined) return known.as
     const as = names.take(home.name, `${Names.pascal(home.module)}${home.name}`)
     imported.set(symbol, { ...home, as })
     return as
   }
+  const name = (symbol: string): string => {
+    const home = homes.get(symbol)
+    // The documents refer to a definition that they do not have.
+    if (home === undefined) return "unknown"
+    if (home.module === path) return home.name
+    return take(symbol, home)
+  }
   return {
     name,
+    external: (module, name) =>
+      take(`${externalPrefix}${module}#${name}`, { module: `${externalPrefix}${module}`, name }),
     reference: (ref) => {
       // Editors still offer the values that it stands beside.
       if (ref === "#OtherString") return "(string & {})"
+      if (ref === "#OtherNumber") return "(number & {})"
       if (ref.startsWith("#")) return `${Names.runtime}.${ref.slice(1)}`
       // Inside other types a kind is a template of it.
       if (plan.kinds.has(ref)) return name(`${ref}#input`)

@@ -38,5 +38,9 @@ export const openApi = (
     : invalid(other.name, "is not an OpenAPI 3 document; take those under /openapi/v3 of a cluster")
 }
 
-const invalid = (document: string, description: string): CodegenError =>
-  new CodegenError({ reason: new InvalidDocument({ document, description }) })
+/** The error of a document that is not what its place asks for. */
+export const invalid = (
+  document: string,
+  description: string,
+  place: { readonly number?: number | undefined; readonly path?: string | undefined } = {}
+): CodegenError => new CodegenError({ reason: new InvalidDocument({ document, description, ...place }) })

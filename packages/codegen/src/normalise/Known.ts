@@ -7,6 +7,9 @@ import type { Schema } from "./Schema.ts"
 const meta = "io.k8s.apimachinery.pkg.apis.meta.v1"
 const apiextensions = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1"
 
+/** The full name of the metadata of all objects. */
+export const objectMeta = `${meta}.ObjectMeta`
+
 /** A JSON object of any content. */
 export const openRecord: Schema = { type: "object", additionalProperties: {} }
 const jsonSchema: Schema = { $ref: `${apiextensions}.JSONSchemaProps` }
@@ -20,7 +23,7 @@ export const references: Readonly<Record<string, Schema>> = {
   [`${meta}.ManagedFieldsEntry`]: { $ref: "#ManagedFieldsEntry" },
   [`${meta}.MicroTime`]: { $ref: "#MicroTime" },
   // Inside other types metadata is that of a template: nothing in it is filled in by the server.
-  [`${meta}.ObjectMeta`]: { $ref: "#ObjectMetaInput" },
+  [objectMeta]: { $ref: "#ObjectMetaInput" },
   [`${meta}.OwnerReference`]: { $ref: "#OwnerReference" },
   [`${meta}.Time`]: { $ref: "#Time" },
   [`${apiextensions}.JSON`]: {}
@@ -33,6 +36,22 @@ export const definitions: Readonly<Record<string, Schema>> = {
   [`${apiextensions}.JSONSchemaPropsOrStringArray`]: {
     anyOf: [jsonSchema, { type: "array", items: { type: "string" } }]
   }
+}
+
+/** A kind that the built-in modules have, and what they call it. */
+export interface External {
+  /** Below the built-in modules. */
+  readonly module: string
+  readonly out: string
+  readonly in: string
+}
+
+/**
+ * Kinds, as `group/version/Kind`, that documents speak of without describing them: those of custom resources have a
+ * scale.
+ */
+export const external: Readonly<Record<string, External>> = {
+  "autoscaling/v1/Scale": { module: "autoscaling/v1", out: "Scale", in: "ScaleInput" }
 }
 
 /** Kinds, as `group/Kind`, that the server answers with a `Status`; the documents say that it answers with the object. */

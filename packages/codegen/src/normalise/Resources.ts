@@ -55,15 +55,23 @@ interface Operation extends Target {
   readonly kind: GroupVersionKind
 }
 
-/** Reads the resources of documents, ordered by group, version and plural name. */
-export const fromPaths = (paths: JsonObject): ReadonlyArray<Resource> => {
+/**
+ * Reads the resources of documents, ordered by group, version and plural name.
+ *
+ * `kindOf` tells the kind of a definition. Servers say of the scale of a custom resource that it is of the resource's own
+ * kind, and yet what it answers is a `Scale`: the answer counts.
+ */
+export const fromPaths = (
+  paths: JsonObject,
+  kindOf: (definition: string) => GroupVersionKind | undefined = () => undefined
+): ReadonlyArray<Resource> => {
   const operations = Object.entries(paths).flatMap(([path, item]) => operationsOf(path, object(item)))
   const watchPaths = new Set(operations.filter(({ watch }) => watch).map(groupVersion))
   return [...groupBy(operations, key).values()]
     .flatMap((all): Array<Resource> => {
       const own = all.filter(({ subresource }) => subresource === undefined)
       const first = own.find(({ watch }) => !watch)
-      return first === undefined ? [] : [resource(first, own, all, watchPaths.has(groupVersion(first)))]
+      return first === undefined ? [] : [resource(first, own, all, watchPaths.has(groupVersion(first)), kindOf)]
     })
     .sort(by(key))
 }
@@ -72,7 +80,8 @@ const resource = (
   first: Operation,
   own: ReadonlyArray<Operation>,
   all: ReadonlyArray<Operation>,
-  hasWatchPaths: boolean
+  hasWatchPaths: boolean,
+  kindOf: (definition: string) => GroupVersionKind | undefined
 ): Resource => {
   const { group, version, plural, kind: { kind } } = first
   const list = own.find(({ action }) => action === "list")
@@ -93,21 +102,33 @@ const resource = (
     ),
     subresources: [...groupBy(all, ({ subresource }) => subresource ?? "")]
       .filter(([name]) => name !== "")
-      .map(([name, operations]) => subresourceOf(name, operations))
+      .map(([name, operations]) => subresourceOf(name, operations, kindOf))
       .sort(by(({ name }) => name))
   }
 }
 
-const subresourceOf = (name: string, operations: ReadonlyArray<Operation>): Subresource => ({
-  name,
-  kind: operations[0]?.kind ?? { group: "", version: "", kind: "" },
-  verbs: verbs.filter((verb) => operations.some((operation) => verbOf(operation) === verb)),
-  body: operations.some(({ action }) => action === "connect")
+const subresourceOf = (
+  name: string,
+  operations: ReadonlyArray<Operation>,
+  kindOf: (definition: string) => GroupVersionKind | undefined
+): Subresource => {
+  const answer = operations.filter(({ action }) => action !== "delete" && action !== "connect")
+    .map(({ raw }) => answered(raw)).find((name) => name !== undefined)
+  return {
+    name,
+    kind: (answer === undefined ? undefined : kindOf(answer)) ?? operations[0]?.kind ??
+      { group: "", version: "", kind: "" },
+    verbs: verbs.filter((verb) => operations.some((operation) => verbOf(operation) === verb)),
+    body: bodyOf(operations)
+  }
+}
+
+const bodyOf = (operations: ReadonlyArray<Operation>): Subresource["body"] =>
+  operations.some(({ action }) => action === "connect")
     ? "connect"
     : operations.some(({ raw }) => answered(raw) !== undefined)
     ? "object"
     : "text"
-})
 
 const operationsOf = (path: string, item: JsonObject): ReadonlyArray<Operation> => {
   const target = parse(path)

@@ -99,3 +99,37 @@ export const customResource = (
     [`${base}/namespaces/{namespace}/${plural}/{name}`]: pathItem(gvk, ["get", "put", "patch", "delete"], schema)
   }
 }
+
+/** A definition of a custom resource, in JSON, which is YAML. */
+export const definition = (parts: {
+  readonly apiVersion?: string
+  readonly group?: string
+  readonly kind?: string
+  readonly plural?: string
+  readonly scope?: string
+  /** The versions, and whether they are served. */
+  readonly versions?: Readonly<Record<string, boolean>>
+  readonly schema?: Readonly<Record<string, unknown>>
+  readonly subresources?: Readonly<Record<string, unknown>>
+  readonly deprecationWarning?: string
+}): string =>
+  JSON.stringify({
+    apiVersion: parts.apiVersion ?? "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: `${parts.plural ?? "widgets"}.${parts.group ?? "example.com"}` },
+    spec: {
+      group: parts.group ?? "example.com",
+      scope: parts.scope ?? "Namespaced",
+      names: { kind: parts.kind ?? "Widget", plural: parts.plural ?? "widgets" },
+      versions: Object.entries(parts.versions ?? { v1: true }).map(([name, served]) => ({
+        name,
+        served,
+        storage: name === "v1",
+        schema: { openAPIV3Schema: { type: "object", ...parts.schema } },
+        ...(parts.subresources === undefined ? {} : { subresources: parts.subresources }),
+        ...(parts.deprecationWarning === undefined
+          ? {}
+          : { deprecated: true, deprecationWarning: parts.deprecationWarning })
+      }))
+    }
+  })

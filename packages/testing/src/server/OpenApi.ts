@@ -1,48 +1,75 @@
 /**
- * OpenAPI v3, as much of it as kubectl needs to find that the server checks fields itself: a patch operation for each
- * kind. There are no schemas in it.
+ * OpenAPI v3: a document for each group-version, with the operations of its resources and the schemas of its kinds.
+ * kubectl finds in it that the server checks fields itself, and explains kinds by it; programs generate code from it.
  */
+import * as Effect from "effect/Effect"
 import type { JsonObject } from "../store/Json.ts"
 import type * as ResourceRow from "../store/ResourceRow.ts"
+import type { Store } from "../store/Store.ts"
 import type { ServerRequest, ServerResponse } from "./Exchange.ts"
+import * as Custom from "./OpenApiCustomResource.ts"
+import * as Paths from "./OpenApiPaths.ts"
+import * as Schemas from "./OpenApiSchemas.ts"
 import * as Respond from "./Respond.ts"
 
 type Row = ResourceRow.ResourceRow
 
 const root = (row: Row): string => (row.group === "" ? `api/${row.version}` : `apis/${row.group}/${row.version}`)
 
-const parameter = (name: string): JsonObject => ({ name, in: "query", schema: { type: "string", uniqueItems: true } })
-
-const operation = (row: Row): JsonObject => ({
-  parameters: ["dryRun", "fieldManager", "fieldValidation", "force"].map(parameter),
-  responses: { 200: { description: "OK" } },
-  "x-kubernetes-action": "patch",
-  "x-kubernetes-group-version-kind": { group: row.group, version: row.version, kind: row.kind }
+const document = Effect.fnUntraced(function*(store: Store, rows: ReadonlyArray<Row>) {
+  const all = rows.map((row) => {
+    const definition = Custom.definitionOf(store, row)
+    const own = definition === undefined ? undefined : {
+      kind: row.kind,
+      listKind: Custom.listKind(definition, row),
+      schemas: Custom.schemas(definition, row)
+    }
+    const schemaOf = (kind: Paths.Kind): string | undefined =>
+      own !== undefined && kind.kind === own.kind && kind.group === row.group
+        ? Custom.schemaName(kind)
+        : Schemas.schemaName(kind)
+    const listKind = own?.listKind ?? `${row.kind}List`
+    const paths = Paths.paths(row, root(row), { schemaOf, listKind, custom: own !== undefined })
+    return { paths, schemas: own?.schemas }
+  })
+  // Those of subresources, too: a scale is of another group.
+  const kinds = rows.flatMap((row) => [
+    row,
+    ...row.subresources.map((sub) => ({
+      group: sub.group ?? row.group,
+      version: sub.version ?? row.version,
+      kind: sub.kind
+    }))
+  ])
+  const result: JsonObject = {
+    openapi: "3.0.0",
+    info: { title: "Kubernetes", version: "test" },
+    paths: Object.assign({}, ...all.map(({ paths }) => paths)),
+    components: {
+      schemas: Object.assign({}, Schemas.shared, yield* Schemas.load(kinds), ...all.map(({ schemas }) => schemas ?? {}))
+    }
+  }
+  return result
 })
 
-const document = (rows: ReadonlyArray<Row>): JsonObject => ({
-  openapi: "3.0.0",
-  info: { title: "Kubernetes", version: "test" },
-  paths: Object.fromEntries(
-    rows.filter((row) => row.verbs.includes("patch")).map((row) => {
-      const place = row.scope === "Namespaced" ? "/namespaces/{namespace}" : ""
-      return [`/${root(row)}${place}/${row.plural}/{name}`, { patch: operation(row) }]
-    })
-  ),
-  components: { schemas: {} }
-})
+// Of what a document is made of: the schemas of built-in kinds are always the same.
+const hash = (store: Store, rows: ReadonlyArray<Row>): string =>
+  Respond.hash(JSON.stringify(rows.map((row) => [row, Custom.definitionOf(store, row)])))
 
 /** Answers a path below `/openapi/v3`; nothing when there is no such document. */
-export const handle = (rows: ReadonlyArray<Row>, request: ServerRequest): ServerResponse | undefined => {
+export const handle = (
+  store: Store,
+  rows: ReadonlyArray<Row>,
+  request: ServerRequest
+): Effect.Effect<ServerResponse> | undefined => {
   const path = request.url.pathname.replace(/\/$/, "")
   if (path === "/openapi/v3") {
-    const roots = Array.from(new Set(rows.map(root)))
-    const paths = roots.map((one) => {
-      const hash = Respond.hash(JSON.stringify(document(rows.filter((row) => root(row) === one))))
-      return [one, { serverRelativeURL: `/openapi/v3/${one}?hash=${hash}` }] as const
+    const paths = Array.from(new Set(rows.map(root)), (one) => {
+      const members = rows.filter((row) => root(row) === one)
+      return [one, { serverRelativeURL: `/openapi/v3/${one}?hash=${hash(store, members)}` }] as const
     })
-    return Respond.json(200, { paths: Object.fromEntries(paths) })
+    return Effect.succeed(Respond.json(200, { paths: Object.fromEntries(paths) }))
   }
   const members = rows.filter((row) => path === `/openapi/v3/${root(row)}`)
-  return members.length === 0 ? undefined : Respond.json(200, document(members))
+  return members.length === 0 ? undefined : Effect.map(document(store, members), (json) => Respond.json(200, json))
 }

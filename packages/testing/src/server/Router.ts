@@ -28,15 +28,16 @@ export interface Parts {
 
 const health = ["/healthz", "/livez", "/readyz"]
 
-const path = (parts: Parts, request: ServerRequest): ServerResponse => {
-  const { catalogue } = parts.resources.registry
+const path = (parts: Parts, request: ServerRequest): Resources.Answer => {
+  const { catalogue, store } = parts.resources.registry
   const { pathname } = request.url
-  if (request.method !== "GET") return Respond.failure(Failure.methodNotAllowed)
-  if (pathname === "/version" || pathname === "/version/") return Respond.json(200, parts.version)
-  if (health.some((one) => pathname === one || pathname.startsWith(`${one}/`))) return Respond.text(200, "ok")
+  const respond = (response: ServerResponse): Resources.Answer => Effect.succeed(response)
+  if (request.method !== "GET") return respond(Respond.failure(Failure.methodNotAllowed))
+  if (pathname === "/version" || pathname === "/version/") return respond(Respond.json(200, parts.version))
+  if (health.some((one) => pathname === one || pathname.startsWith(`${one}/`))) return respond(Respond.text(200, "ok"))
   const rows = catalogue.rows()
-  return Discovery.handle(rows, request) ?? OpenApi.handle(rows, request) ?? OpenApiV2.handle(rows, request) ??
-    Respond.pageNotFound
+  return OpenApi.handle(store, rows, request) ??
+    respond(Discovery.handle(rows, request) ?? OpenApiV2.handle(rows, request) ?? Respond.pageNotFound)
 }
 
 /** Answers a request of somebody who may make it. */
@@ -46,7 +47,7 @@ export const handle = (
   info: RequestInfo,
   user: UserInfo
 ): Resources.Answer => {
-  if (info._tag === "Path") return Effect.succeed(path(parts, request))
+  if (info._tag === "Path") return path(parts, request)
   const { catalogue } = parts.resources.registry
   const row = catalogue.find(info.group, info.version, info.resource)
   if (row === undefined) {

@@ -108,7 +108,7 @@ export interface ValidatingAdmissionPolicyResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<ValidatingAdmissionPolicy, ValidatingAdmissionPolicyInput, "get" | "patch" | "update">
+    readonly status: K.Sub<ValidatingAdmissionPolicy, ValidatingAdmissionPolicyInput, "get" | "patch" | "update", ValidatingAdmissionPolicyApply>
   }
 }
 

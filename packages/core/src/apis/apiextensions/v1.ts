@@ -30,7 +30,7 @@ export interface CustomResourceDefinitionResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<CustomResourceDefinition, CustomResourceDefinitionInput, "get" | "patch" | "update">
+    readonly status: K.Sub<CustomResourceDefinition, CustomResourceDefinitionInput, "get" | "patch" | "update", CustomResourceDefinitionApply>
   }
 }
 

@@ -30,7 +30,7 @@ export interface APIServiceResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<APIService, APIServiceInput, "get" | "patch" | "update">
+    readonly status: K.Sub<APIService, APIServiceInput, "get" | "patch" | "update", APIServiceApply>
   }
 }
 

@@ -13,6 +13,7 @@ export interface StorageVersion extends K.KubeObject<"internal.apiserver.k8s.io/
 }
 
 export interface StorageVersionInput extends K.KubeInput<"internal.apiserver.k8s.io/v1alpha1", "StorageVersion"> {
+  readonly metadata: K.ObjectMetaInput
   readonly spec?: StorageVersionSpec | undefined
   readonly status?: StorageVersionStatus | undefined
 }
@@ -30,7 +31,7 @@ export interface StorageVersionResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<StorageVersion, StorageVersionInput, "get" | "patch" | "update">
+    readonly status: K.Sub<StorageVersion, StorageVersionInput, "get" | "patch" | "update", StorageVersionApply>
   }
 }
 

@@ -61,7 +61,7 @@ export interface DaemonSetResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<DaemonSet, DaemonSetInput, "get" | "patch" | "update">
+    readonly status: K.Sub<DaemonSet, DaemonSetInput, "get" | "patch" | "update", DaemonSetApply>
   }
 }
 
@@ -92,7 +92,7 @@ export interface DeploymentResource extends K.ResourceType {
   readonly strategic: true
   readonly sub: {
     readonly scale: K.Sub<Scale, ScaleInput, "get" | "patch" | "update">
-    readonly status: K.Sub<Deployment, DeploymentInput, "get" | "patch" | "update">
+    readonly status: K.Sub<Deployment, DeploymentInput, "get" | "patch" | "update", DeploymentApply>
   }
 }
 
@@ -123,7 +123,7 @@ export interface ReplicaSetResource extends K.ResourceType {
   readonly strategic: true
   readonly sub: {
     readonly scale: K.Sub<Scale, ScaleInput, "get" | "patch" | "update">
-    readonly status: K.Sub<ReplicaSet, ReplicaSetInput, "get" | "patch" | "update">
+    readonly status: K.Sub<ReplicaSet, ReplicaSetInput, "get" | "patch" | "update", ReplicaSetApply>
   }
 }
 
@@ -154,7 +154,7 @@ export interface StatefulSetResource extends K.ResourceType {
   readonly strategic: true
   readonly sub: {
     readonly scale: K.Sub<Scale, ScaleInput, "get" | "patch" | "update">
-    readonly status: K.Sub<StatefulSet, StatefulSetInput, "get" | "patch" | "update">
+    readonly status: K.Sub<StatefulSet, StatefulSetInput, "get" | "patch" | "update", StatefulSetApply>
   }
 }
 

@@ -31,7 +31,7 @@ export interface HorizontalPodAutoscalerResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<HorizontalPodAutoscaler, HorizontalPodAutoscalerInput, "get" | "patch" | "update">
+    readonly status: K.Sub<HorizontalPodAutoscaler, HorizontalPodAutoscalerInput, "get" | "patch" | "update", HorizontalPodAutoscalerApply>
   }
 }
 

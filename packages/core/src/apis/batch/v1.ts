@@ -32,7 +32,7 @@ export interface CronJobResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<CronJob, CronJobInput, "get" | "patch" | "update">
+    readonly status: K.Sub<CronJob, CronJobInput, "get" | "patch" | "update", CronJobApply>
   }
 }
 
@@ -62,7 +62,7 @@ export interface JobResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<Job, JobInput, "get" | "patch" | "update">
+    readonly status: K.Sub<Job, JobInput, "get" | "patch" | "update", JobApply>
   }
 }
 

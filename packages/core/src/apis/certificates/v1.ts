@@ -30,8 +30,8 @@ export interface CertificateSigningRequestResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly approval: K.Sub<CertificateSigningRequest, CertificateSigningRequestInput, "get" | "patch" | "update">
-    readonly status: K.Sub<CertificateSigningRequest, CertificateSigningRequestInput, "get" | "patch" | "update">
+    readonly approval: K.Sub<CertificateSigningRequest, CertificateSigningRequestInput, "get" | "patch" | "update", CertificateSigningRequestApply>
+    readonly status: K.Sub<CertificateSigningRequest, CertificateSigningRequestInput, "get" | "patch" | "update", CertificateSigningRequestApply>
   }
 }
 

@@ -56,7 +56,7 @@ export interface PodCertificateRequestResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<PodCertificateRequest, PodCertificateRequestInput, "get" | "patch" | "update">
+    readonly status: K.Sub<PodCertificateRequest, PodCertificateRequestInput, "get" | "patch" | "update", PodCertificateRequestApply>
   }
 }
 

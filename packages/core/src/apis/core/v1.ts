@@ -128,6 +128,7 @@ export interface Event extends K.KubeObject<"v1", "Event"> {
 }
 
 export interface EventInput extends K.KubeInput<"v1", "Event"> {
+  readonly metadata: K.ObjectMetaInput
   readonly action?: string | undefined
   readonly count?: number | undefined
   readonly eventTime?: K.MicroTime | undefined
@@ -223,7 +224,7 @@ export interface NamespaceResource extends K.ResourceType {
   readonly strategic: true
   readonly sub: {
     readonly finalize: K.Sub<Namespace, NamespaceInput, "update">
-    readonly status: K.Sub<Namespace, NamespaceInput, "get" | "patch" | "update">
+    readonly status: K.Sub<Namespace, NamespaceInput, "get" | "patch" | "update", NamespaceApply>
   }
 }
 
@@ -254,7 +255,7 @@ export interface NodeResource extends K.ResourceType {
   readonly strategic: true
   readonly sub: {
     readonly proxy: K.Connect<"proxy">
-    readonly status: K.Sub<Node, NodeInput, "get" | "patch" | "update">
+    readonly status: K.Sub<Node, NodeInput, "get" | "patch" | "update", NodeApply>
   }
 }
 
@@ -284,7 +285,7 @@ export interface PersistentVolumeResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<PersistentVolume, PersistentVolumeInput, "get" | "patch" | "update">
+    readonly status: K.Sub<PersistentVolume, PersistentVolumeInput, "get" | "patch" | "update", PersistentVolumeApply>
   }
 }
 
@@ -314,7 +315,7 @@ export interface PersistentVolumeClaimResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<PersistentVolumeClaim, PersistentVolumeClaimInput, "get" | "patch" | "update">
+    readonly status: K.Sub<PersistentVolumeClaim, PersistentVolumeClaimInput, "get" | "patch" | "update", PersistentVolumeClaimApply>
   }
 }
 
@@ -346,14 +347,14 @@ export interface PodResource extends K.ResourceType {
   readonly sub: {
     readonly attach: K.Connect<"attach">
     readonly binding: K.Sub<K.Success, BindingInput, "create">
-    readonly ephemeralcontainers: K.Sub<Pod, PodInput, "get" | "patch" | "update">
+    readonly ephemeralcontainers: K.Sub<Pod, PodInput, "get" | "patch" | "update", PodApply>
     readonly eviction: K.Sub<K.Success, EvictionInput, "create">
     readonly exec: K.Connect<"exec">
     readonly log: K.Log
     readonly portforward: K.Connect<"portforward">
     readonly proxy: K.Connect<"proxy">
-    readonly resize: K.Sub<Pod, PodInput, "get" | "patch" | "update">
-    readonly status: K.Sub<Pod, PodInput, "get" | "patch" | "update">
+    readonly resize: K.Sub<Pod, PodInput, "get" | "patch" | "update", PodApply>
+    readonly status: K.Sub<Pod, PodInput, "get" | "patch" | "update", PodApply>
   }
 }
 
@@ -409,7 +410,7 @@ export interface ReplicationControllerResource extends K.ResourceType {
   readonly strategic: true
   readonly sub: {
     readonly scale: K.Sub<Scale, ScaleInput, "get" | "patch" | "update">
-    readonly status: K.Sub<ReplicationController, ReplicationControllerInput, "get" | "patch" | "update">
+    readonly status: K.Sub<ReplicationController, ReplicationControllerInput, "get" | "patch" | "update", ReplicationControllerApply>
   }
 }
 
@@ -439,7 +440,7 @@ export interface ResourceQuotaResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<ResourceQuota, ResourceQuotaInput, "get" | "patch" | "update">
+    readonly status: K.Sub<ResourceQuota, ResourceQuotaInput, "get" | "patch" | "update", ResourceQuotaApply>
   }
 }
 
@@ -504,7 +505,7 @@ export interface ServiceResource extends K.ResourceType {
   readonly strategic: true
   readonly sub: {
     readonly proxy: K.Connect<"proxy">
-    readonly status: K.Sub<Service, ServiceInput, "get" | "patch" | "update">
+    readonly status: K.Sub<Service, ServiceInput, "get" | "patch" | "update", ServiceApply>
   }
 }
 

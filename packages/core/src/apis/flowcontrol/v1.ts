@@ -30,7 +30,7 @@ export interface FlowSchemaResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<FlowSchema, FlowSchemaInput, "get" | "patch" | "update">
+    readonly status: K.Sub<FlowSchema, FlowSchemaInput, "get" | "patch" | "update", FlowSchemaApply>
   }
 }
 
@@ -60,7 +60,7 @@ export interface PriorityLevelConfigurationResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<PriorityLevelConfiguration, PriorityLevelConfigurationInput, "get" | "patch" | "update">
+    readonly status: K.Sub<PriorityLevelConfiguration, PriorityLevelConfigurationInput, "get" | "patch" | "update", PriorityLevelConfigurationApply>
   }
 }
 

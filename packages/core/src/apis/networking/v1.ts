@@ -57,7 +57,7 @@ export interface IngressResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<Ingress, IngressInput, "get" | "patch" | "update">
+    readonly status: K.Sub<Ingress, IngressInput, "get" | "patch" | "update", IngressApply>
   }
 }
 
@@ -137,7 +137,7 @@ export interface ServiceCIDRResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<ServiceCIDR, ServiceCIDRInput, "get" | "patch" | "update">
+    readonly status: K.Sub<ServiceCIDR, ServiceCIDRInput, "get" | "patch" | "update", ServiceCIDRApply>
   }
 }
 

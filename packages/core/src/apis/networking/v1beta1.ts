@@ -56,7 +56,7 @@ export interface ServiceCIDRResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<ServiceCIDR, ServiceCIDRInput, "get" | "patch" | "update">
+    readonly status: K.Sub<ServiceCIDR, ServiceCIDRInput, "get" | "patch" | "update", ServiceCIDRApply>
   }
 }
 

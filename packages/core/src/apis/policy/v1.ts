@@ -39,7 +39,7 @@ export interface PodDisruptionBudgetResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<PodDisruptionBudget, PodDisruptionBudgetInput, "get" | "patch" | "update">
+    readonly status: K.Sub<PodDisruptionBudget, PodDisruptionBudgetInput, "get" | "patch" | "update", PodDisruptionBudgetApply>
   }
 }
 

@@ -57,7 +57,7 @@ export interface ResourceClaimResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<ResourceClaim, ResourceClaimInput, "get" | "patch" | "update">
+    readonly status: K.Sub<ResourceClaim, ResourceClaimInput, "get" | "patch" | "update", ResourceClaimApply>
   }
 }
 

@@ -31,7 +31,7 @@ export interface DeviceTaintRuleResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<DeviceTaintRule, DeviceTaintRuleInput, "get" | "patch" | "update">
+    readonly status: K.Sub<DeviceTaintRule, DeviceTaintRuleInput, "get" | "patch" | "update", DeviceTaintRuleApply>
   }
 }
 
@@ -44,6 +44,7 @@ export interface ResourcePoolStatusRequest extends K.KubeObject<"resource.k8s.io
 }
 
 export interface ResourcePoolStatusRequestInput extends K.KubeInput<"resource.k8s.io/v1alpha3", "ResourcePoolStatusRequest"> {
+  readonly metadata: K.ObjectMetaInput
   readonly spec: ResourcePoolStatusRequestSpec
   readonly status?: ResourcePoolStatusRequestStatus | undefined
 }
@@ -61,7 +62,7 @@ export interface ResourcePoolStatusRequestResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<ResourcePoolStatusRequest, ResourcePoolStatusRequestInput, "get" | "patch" | "update">
+    readonly status: K.Sub<ResourcePoolStatusRequest, ResourcePoolStatusRequestInput, "get" | "patch" | "update", ResourcePoolStatusRequestApply>
   }
 }
 

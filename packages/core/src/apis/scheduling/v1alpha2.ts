@@ -31,7 +31,7 @@ export interface PodGroupResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<PodGroup, PodGroupInput, "get" | "patch" | "update">
+    readonly status: K.Sub<PodGroup, PodGroupInput, "get" | "patch" | "update", PodGroupApply>
   }
 }
 

@@ -159,7 +159,7 @@ export interface VolumeAttachmentResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<VolumeAttachment, VolumeAttachmentInput, "get" | "patch" | "update">
+    readonly status: K.Sub<VolumeAttachment, VolumeAttachmentInput, "get" | "patch" | "update", VolumeAttachmentApply>
   }
 }
 

@@ -31,7 +31,7 @@ export interface StorageVersionMigrationResource extends K.ResourceType {
   readonly verbs: K.AllVerbs
   readonly strategic: true
   readonly sub: {
-    readonly status: K.Sub<StorageVersionMigration, StorageVersionMigrationInput, "get" | "patch" | "update">
+    readonly status: K.Sub<StorageVersionMigration, StorageVersionMigrationInput, "get" | "patch" | "update", StorageVersionMigrationApply>
   }
 }
 

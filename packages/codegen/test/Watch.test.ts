@@ -1,0 +1,48 @@
+import * as Write from "@effect-k8s/codegen/emit/Write"
+import * as Project from "@effect-k8s/codegen/Project"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Queue from "effect/Queue"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import * as Path from "node:path"
+import { definition } from "./support/documents.ts"
+import { platform } from "./support/platform.ts"
+
+describe("watching", () => {
+  it.live(
+    "generates again when a definition changes, and goes on after one that is malformed",
+    () =>
+      Effect.gen(function*() {
+        const fs = yield* FileSystem.FileSystem
+        const folder = yield* fs.makeTempDirectoryScoped()
+        const write = (path: string, text: string) => Write.file(Path.join(folder, path), text)
+        yield* write("crds/a.yaml", definition({ kind: "Apple", plural: "apples" }))
+        const runs = yield* Queue.unbounded<Result.Result<Project.Generated, Error>>()
+        const loaded = { config: { sources: ["crds/*.yaml"], out: "src" }, folder } as const
+        yield* Effect.forkScoped(Stream.runForEach(Project.watch(loaded), (run) => Queue.offer(runs, run)))
+
+        type Run = Result.Result<Project.Generated, Error>
+        const until = (expected: (run: Run) => boolean) =>
+          Effect.gen(function*() {
+            while (!expected(yield* Queue.take(runs)));
+          })
+        const kinds = (number: number) => (run: Run) => Result.isSuccess(run) && run.success.kinds === number
+        yield* until(kinds(1))
+        // A watcher takes a moment to begin.
+        const pears = write("crds/b.yaml", definition({ kind: "Pear", plural: "pears" }))
+        yield* Effect.raceFirst(until(kinds(2)), Effect.forever(Effect.andThen(pears, Effect.sleep("500 millis"))))
+        assert.include(yield* fs.readFileString(Path.join(folder, "src/example.com/v1.ts")), "export const Pear")
+        yield* write("crds/b.yaml", definition({ kind: "{}" }))
+        yield* until((run) =>
+          Result.isFailure(run) && run.failure.message.includes("crds/b.yaml, document 1, spec.names.kind")
+        )
+        assert.include(yield* fs.readFileString(Path.join(folder, "src/example.com/v1.ts")), "export const Pear")
+        yield* fs.remove(Path.join(folder, "crds/b.yaml"))
+        yield* until(kinds(1))
+        assert.notInclude(yield* fs.readFileString(Path.join(folder, "src/example.com/v1.ts")), "export const Pear")
+      }).pipe(Effect.scoped, Effect.provide(platform())),
+    30_000
+  )
+})
