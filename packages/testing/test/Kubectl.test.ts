@@ -14,7 +14,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { eventually } from "./support/Eventually.ts"
-import { installed } from "./support/Kubectl.ts"
+import { installed, oldestAndNewest } from "./support/Kubectl.ts"
 
 interface Ran {
   readonly code: number
@@ -72,7 +72,7 @@ const manifest = (value: string): string => {
 }
 
 describe.skipIf(installed.length === 0)("kubectl (skipped where none is on the path)", () => {
-  for (const { name, path: binary } of installed) {
+  for (const { name, path: binary } of oldestAndNewest) {
     describe(name, () => {
       it.effect("gets, lists and prints", () =>
         Effect.gen(function*() {

@@ -1,6 +1,7 @@
 import * as SpdyFrame from "@effect-k8s/channels/protocol/SpdyFrame"
 import * as SpdyHeaders from "@effect-k8s/channels/protocol/SpdyHeaders"
 import { assert, describe, it } from "@effect/vitest"
+import { isDeepStrictEqual } from "node:util"
 import { concat, cuts, hex, random, toHex, utf8 } from "./bytes.ts"
 import type { Random } from "./bytes.ts"
 import { seen } from "./spdy.ts"
@@ -87,7 +88,11 @@ describe("frames", () => {
   it("of any sequence are read as they were written, wherever they are cut", () => {
     for (let seed = 0; seed < 300; seed++) {
       const { bytes, expected } = sequence(random(seed))
-      for (const chunks of cuts(bytes, seed)) assert.deepStrictEqual(decodeAll(chunks), expected, `seed ${seed}`)
+      for (const chunks of cuts(bytes, seed)) {
+        const decoded = decodeAll(chunks)
+        // The assertion is slow, and is there for its words.
+        if (!isDeepStrictEqual(decoded, expected)) assert.deepStrictEqual(decoded, expected, `seed ${seed}`)
+      }
     }
   }, 60_000)
 

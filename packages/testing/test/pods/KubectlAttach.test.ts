@@ -10,7 +10,7 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { awaitPod, container, containerStatus, start } from "../support/Cluster.ts"
 import { eventually } from "../support/Eventually.ts"
-import { installed } from "../support/Kubectl.ts"
+import { installed, oldestAndNewest } from "../support/Kubectl.ts"
 
 interface Kubectl {
   readonly out: () => string
@@ -81,7 +81,7 @@ const pods = {
 describe.skipIf(installed.length === 0)(
   "kubectl attach (skipped where none is on the path)",
   () => {
-    for (const { minor, name, path: file } of installed) {
+    for (const { minor, name, path: file } of oldestAndNewest) {
       const carrier = minor() >= 30 ? "websocket v5.channel.k8s.io" : "spdy v4.channel.k8s.io"
       it.live(`${name} attaches to output, to stdin and to a terminal, over ${carrier}`, () =>
         Effect.gen(function*() {

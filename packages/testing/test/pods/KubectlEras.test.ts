@@ -26,7 +26,9 @@ interface Running {
 const kubectl = (file: string, kubeconfig: string, args: ReadonlyArray<string>, stdin?: string) =>
   Effect.acquireRelease(
     Effect.sync((): Running => {
-      const child = spawn(file, args, { env: { PATH: process.env["PATH"], KUBECONFIG: kubeconfig } })
+      // Without a home it would keep what it has discovered in the working directory.
+      const env = { PATH: process.env["PATH"], HOME: Path.dirname(kubeconfig), KUBECONFIG: kubeconfig }
+      const child = spawn(file, args, { env })
       let [out, err] = ["", ""]
       let code: number | null = null
       child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()))

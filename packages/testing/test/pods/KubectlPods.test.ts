@@ -11,10 +11,10 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { container, start } from "../support/Cluster.ts"
 import { eventually } from "../support/Eventually.ts"
-import { installed } from "../support/Kubectl.ts"
+import { oldestAndNewest } from "../support/Kubectl.ts"
 
-const able = installed.filter(({ minor }) => minor() >= 30)
-const overSpdy = installed.map((kubectl) =>
+const able = oldestAndNewest.filter(({ minor }) => minor() >= 30)
+const overSpdy = oldestAndNewest.map((kubectl) =>
   [kubectl, kubectl.minor() >= 30 ? { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: "false" } : {}] as const
 )
 

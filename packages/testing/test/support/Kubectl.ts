@@ -58,3 +58,6 @@ export const find = (path: string): ReadonlyArray<Kubectl> => {
 
 /** Those of this machine. */
 export const installed: ReadonlyArray<Kubectl> = find(process.env["PATH"] ?? "")
+
+/** The oldest and the newest of them: each version meets each era in one test, and what is looked at closer needs no more. */
+export const oldestAndNewest: ReadonlyArray<Kubectl> = installed.filter((_, i) => i === 0 || i === installed.length - 1)
