@@ -87,13 +87,21 @@ const fromConformance = (wanted: string) => (report: unknown): Counts => {
   return { passed: count("passed"), failed: count("failed"), skipped: count("skipped") }
 }
 
-/** Tests that vitest runs: `start` is what runs vitest. */
-export const vitest = (name: string, ...start: Command): Step =>
-  counted(
-    name,
-    (file) => [...start, "run", "--reporter=default", "--reporter=json", `--outputFile.json=${file}`],
-    fromVitest
-  )
+/** Tests that vitest runs, in so many parts: `start` is what runs vitest. */
+export const vitest = (name: string, parts: number, ...start: Command): ReadonlyArray<Step> =>
+  Array.from({ length: parts }, (_, i) =>
+    counted(
+      parts === 1 ? name : `${name} ${i + 1}/${parts}`,
+      (file) => [
+        ...start,
+        "run",
+        ...(parts === 1 ? [] : [`--shard=${i + 1}/${parts}`]),
+        "--reporter=default",
+        "--reporter=json",
+        `--outputFile.json=${file}`
+      ],
+      fromVitest
+    ))
 
 /**
  * The conformance table in so many parts, to which its rows go in turn. `start` is what runs the script, with its options;

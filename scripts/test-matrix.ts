@@ -29,7 +29,13 @@ const onNode = (version: string): Steps.Step => {
   return Steps.together(
     name,
     3,
-    Steps.vitest(`unit, property, contract on ${name}`, ...command, "node_modules/vitest/vitest.mjs", ...projects),
+    ...Steps.vitest(
+      `unit, property, contract on ${name}`,
+      1,
+      ...command,
+      "node_modules/vitest/vitest.mjs",
+      ...projects
+    ),
     ...Steps.conformance(name, 2, ...command, "scripts/conformance.ts")
   )
 }
@@ -37,7 +43,7 @@ const onNode = (version: string): Steps.Step => {
 const onDeno = Steps.together(
   "Deno",
   3,
-  Steps.vitest("contract on Deno", ...inDeno("node_modules/vitest/vitest.mjs"), "--project=deno"),
+  ...Steps.vitest("contract on Deno", 1, ...inDeno("node_modules/vitest/vitest.mjs"), "--project=deno"),
   ...Steps.conformance("Deno", 2, "node", "scripts/conformance.ts", "--runtime", "deno")
 )
 

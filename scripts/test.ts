@@ -11,10 +11,10 @@ await Steps.runAll([
   Steps.together(
     "tests, tables and lint",
     4,
-    Steps.vitest("unit, property, contract", "vitest"),
+    ...Steps.vitest("unit, property, contract", 2, "vitest"),
     ...Steps.conformance("Node", 3, "node", "scripts/conformance.ts"),
     ...Steps.conformance("Deno", 3, "node", "scripts/conformance.ts", "--runtime", "deno"),
-    Steps.vitest("contract on Deno", ...inDeno("node_modules/vitest/vitest.mjs"), "--project=deno"),
+    ...Steps.vitest("contract on Deno", 1, ...inDeno("node_modules/vitest/vitest.mjs"), "--project=deno"),
     Steps.single("lint", "oxlint", "--type-aware"),
     Steps.single("format", "dprint", "check"),
     // TSTyche runs TypeScript 5.9 and 6.0. Version 7 has no interface for it, so there the compiler itself reads the tests:
