@@ -1,7 +1,8 @@
 /**
  * `pnpm conformance [--runtime node|deno] [--kubeconfig FILE] [--filter TEXT] [--json FILE]`: runs the table against a
  * fresh TestCluster, or against the cluster of a kubeconfig, in a namespace of its own that is deleted at the end. A
- * filter is a list of ids, and of texts in the names, with commas: `E1,V2,terminal`; `--shard 1/2` takes every other row.
+ * filter is a list of ids, and of texts in the names, with commas: `E1,V2,terminal`; `--shard 1/2` takes every other row, `--once` runs
+ * each on its first path only, which is through the tunnel for rows about that.
  * Exits with 0 when no row has failed,
  * with 1 when one has, and with 2 when nothing was run.
  */
@@ -33,7 +34,8 @@ const { values } = parseArgs({
     kubeconfig: { type: "string" },
     filter: { type: "string" },
     json: { type: "string" },
-    shard: { type: "string" }
+    shard: { type: "string" },
+    once: { type: "boolean", default: false }
   }
 })
 
@@ -43,7 +45,9 @@ const marks = { passed: paint(32, "ok  "), failed: paint(31, "FAIL"), skipped: p
 
 const selected = values.filter === undefined ? table : Filter.select(table, values.filter)
 const [shard = 1, shards = 1] = (values.shard ?? "1/1").split("/").map(Number)
-const rows = selected.filter((_, i) => i % shards === shard - 1)
+const rows = selected.filter((_, i) => i % shards === shard - 1).map((row) =>
+  values.once ? { ...row, paths: row.paths.slice(0, 1) } : row
+)
 
 const report = (result: Runner.Result): Effect.Effect<void> =>
   Effect.sync(() => {

@@ -23,6 +23,9 @@ import * as Tunnel from "./Tunnel.ts"
 /** The variable with the token of the client, where the kubeconfig has none: no client of one sends any without TLS. */
 export const tokenVariable = "CONFORMANCE_TOKEN"
 
+// Enough for the heap to have found its size.
+const warmUpBytes = 128 * 1024 * 1024
+
 /** What it is to do. */
 export type Job =
   /** Starts a command and copies its stdout to its own. */
@@ -30,7 +33,7 @@ export type Job =
   /** Sends bytes to the stdin of a command, or reads them from its stdout, and measures. */
   | Transfer
 
-/** A transfer that is measured, and one of an eighth of the size before it. It prints a `Report`. */
+/** A transfer that is measured, and one of 128 MiB before it. It prints a `Report`. */
 export interface Transfer {
   readonly _tag: "Send" | "Receive"
   readonly size: number
@@ -75,7 +78,7 @@ const transfer = (target: Target.Target, { _tag, size, stallMillis, transport }:
 const measure = Effect.fnUntraced(function*(target: Target.Target, job: Transfer) {
   const { rss } = process.memoryUsage
   const start = rss()
-  const first = start + (yield* Memory.growth(transfer(target, { ...job, size: job.size / 8 }))).bytes
+  const first = start + (yield* Memory.growth(transfer(target, { ...job, size: warmUpBytes }))).bytes
   const before = rss()
   const second = yield* Memory.growth(transfer(target, job))
   const peak = Math.max(first, before + second.bytes)

@@ -13,7 +13,7 @@ const MiB = 1024 * 1024
 const GiB = 1024 * MiB
 
 // Measured on Node 26 with garbage collected meanwhile: 10 to 13 MiB are taken for stdin and 14 to 24 for stdout,
-// 0 to 2 and 0 to 7 of them after the first eighth. On Deno it is up to 36 MiB, of which 0 to 3 come later.
+// 0 to 2 and 0 to 7 of them after the first 128 MiB. On Deno it is up to 36 MiB, of which 0 to 3 come later.
 // A client that buffers what its peer or its reader leaves takes hundreds.
 const isDeno = "Deno" in globalThis
 const takenLimit = (isDeno ? 48 : 32) * MiB
