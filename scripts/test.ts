@@ -5,19 +5,16 @@
 import { inDeno } from "./conformance/Runtime.ts"
 import * as Steps from "./steps.ts"
 
-const tests = Steps.vitest("unit, property, contract", 2, "vitest")
-
 await Steps.runAll([
   Steps.single("types", "tsc", "-b"),
   // The table mostly waits, so there is always something beside it that does not. On Deno each row takes one of the two
   // paths; `test:matrix` takes both.
   Steps.together(
     "tests, tables and lint",
-    5,
-    ...tests.slice(0, 1),
+    6,
+    ...Steps.vitest("unit, property, contract", 2, "vitest"),
     ...Steps.conformance("Node", 3, "node", "scripts/conformance.ts"),
     ...Steps.conformance("Deno", 2, "node", "scripts/conformance.ts", "--runtime", "deno", "--once"),
-    ...tests.slice(1),
     ...Steps.vitest("contract on Deno", 1, ...inDeno("node_modules/vitest/vitest.mjs"), "--project=deno"),
     Steps.single("lint", "oxlint", "--type-aware"),
     Steps.single("format", "dprint", "check"),
