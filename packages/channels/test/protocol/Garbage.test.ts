@@ -15,14 +15,10 @@ import { concat, random, toHex, utf8 } from "./bytes.ts"
 import type { Random } from "./bytes.ts"
 import { assemble } from "./frames.ts"
 import type { Seen } from "./frames.ts"
+import { must } from "./must.ts"
 import * as Spdy from "./spdy.ts"
 
 const count = 100_000
-
-/** An assertion that can be made a million times: its words are found when it fails. */
-const must = (holds: boolean, words: () => string): void => {
-  if (!holds) assert.fail(words())
-}
 
 /** Bytes that get past the first checks: frames of random kinds, some of them damaged. */
 const likeFrames = (draw: Random, role: WebSocketFrame.Role): Uint8Array => {

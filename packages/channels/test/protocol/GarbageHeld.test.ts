@@ -10,6 +10,7 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { concat, cut, hex, random, toHex, utf8 } from "./bytes.ts"
 import type { Random } from "./bytes.ts"
+import { must } from "./must.ts"
 
 const count = 100_000
 
@@ -62,18 +63,18 @@ describe("the parser of the supervisor's records", () => {
     for (let seed = 0; seed < count; seed++) {
       const draw = random(seed)
       const bytes = likeRecords(draw)
-      const name = `seed ${seed}: ${toHex(bytes)}`
+      const name = () => `seed ${seed}: ${toHex(bytes)}`
       const whole = drain([bytes])
       const pieces = drain(cut(bytes, () => 1 + draw.below(20)))
-      assert.strictEqual(pieces.output, whole.output, name)
-      assert.strictEqual(JSON.stringify(pieces.trailer), JSON.stringify(whole.trailer), name)
+      must(pieces.output === whole.output, name)
+      must(JSON.stringify(pieces.trailer) === JSON.stringify(whole.trailer), name)
       // What is no output is a record, and what follows the trailer.
       const text = Buffer.from(bytes).toString("latin1")
       const end = trailer.exec(text)
       const before = end === null ? text : text.slice(0, end.index)
       const expected = before.replaceAll(started, "")
-      assert.strictEqual(whole.output, Buffer.from(expected, "latin1").toString("hex"), name)
-      assert.strictEqual(whole.trailer === undefined, end === null, name)
+      must(whole.output === Buffer.from(expected, "latin1").toString("hex"), name)
+      must((whole.trailer === undefined) === (end === null), name)
       trailers.add(whole.trailer?._tag ?? "none")
       groups += pieces.groups.length
     }
@@ -92,7 +93,7 @@ describe("the parser of the supervisor's records", () => {
         held += 1 - output.reduce((sum, { length }) => sum + length, 0)
         if (processGroup !== undefined) held = 0
         if (trailer !== undefined) break
-        assert.isAtLeast(held, 0)
+        must(held >= 0, () => `seed ${seed}`)
         most = Math.max(most, held)
       }
     }
@@ -157,7 +158,7 @@ describe("the handshake", () => {
       const expected = { accept: right["sec-websocket-accept"]!, subprotocols: offered }
       const result = WebSocketHandshake.checkResponse({ status, headers }, expected)
       if (result._tag === "Rejected") {
-        assert.isBelow(result.error.message.length, 1_000, `seed ${seed}`)
+        must(result.error.message.length < 1_000, () => `seed ${seed}`)
         continue
       }
       accepted++
@@ -182,7 +183,7 @@ describe("the handshake", () => {
       const result = WebSocketHandshake.parseRequest({ method, headers: new Map(entries) })
       if (result._tag === "Refusal") {
         statuses.add(result.status)
-        assert.isBelow(result.body.length, 200)
+        must(result.body.length < 200, () => `seed ${seed}`)
         continue
       }
       opened++

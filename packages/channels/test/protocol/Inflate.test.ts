@@ -46,7 +46,7 @@ describe("the dictionary", () => {
 
 describe("an inflater", () => {
   it("reads what zlib writes, at every level and strategy, with and without a dictionary, wherever it is cut", () => {
-    for (let seed = 0; seed < 300; seed++) {
+    for (let seed = 0; seed < 150; seed++) {
       const draw = random(seed)
       const data = draws[seed % draws.length]!(draw)
       const level = draw.below(10)
@@ -115,7 +115,7 @@ describe("an inflater", () => {
 
   it("refuses what zlib refuses, and nothing else; a stream that breaks off just has not ended", () => {
     let refused = 0
-    for (let seed = 0; seed < 20_000; seed++) {
+    for (let seed = 0; seed < 10_000; seed++) {
       const draw = random(seed)
       const data = draws[draw.below(4)]!(draw).subarray(0, 200)
       const zipped = Uint8Array.from(Zlib.deflateSync(data, { level: draw.below(10), strategy: draw.below(5) }))
