@@ -10,9 +10,14 @@ if (kubeconfig === undefined || kubeconfig === "") {
   console.error("test:cluster runs against the cluster of KUBECONFIG, which is not set; set it to a kubeconfig file")
   process.exitCode = 2
 } else {
-  await Steps.runAll(
-    [["Node", "node"], ["Deno", "deno"]].flatMap(([name = "", runtime = ""]) =>
-      Steps.conformance(name, 1, "node", "scripts/conformance.ts", "--runtime", runtime, "--kubeconfig", kubeconfig)
+  const on = ["--kubeconfig", kubeconfig]
+  // They mostly wait for the cluster.
+  await Steps.runAll([
+    Steps.together(
+      "tables",
+      4,
+      ...Steps.conformance("Node", 2, "node", "scripts/conformance.ts", ...on),
+      ...Steps.conformance("Deno", 2, "node", "scripts/conformance.ts", "--runtime", "deno", ...on)
     )
-  )
+  ])
 }
