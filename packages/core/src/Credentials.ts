@@ -142,6 +142,8 @@ export const fromTokenFile = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Credentials["Service"], never, FileSystem.FileSystem> {
   const fs = yield* FileSystem.FileSystem
   let known: { readonly authorize: Credentials["Service"]["authorize"]; readonly readAt: number } | undefined
+  // What was being read while a token was refused may be that token: nobody may get it who asks after the refusal.
+  let refusals = 0
 
   const unusable = (what: string, cause?: unknown): CredentialsError =>
     new CredentialsError({
@@ -152,13 +154,15 @@ export const fromTokenFile = Effect.fnUntraced(function*(
     const now = yield* Clock.currentTimeMillis
     if (known !== undefined && now - known.readAt < tokenFileTtlMillis) return known.authorize
     const previous = known
+    const refusalsBefore = refusals
     return yield* fs.readFileString(path).pipe(
       Effect.mapError((cause) => unusable("could not be read", cause)),
       Effect.map((text) => text.trim()),
       Effect.filterOrFail((token) => token !== "", () => unusable("is empty")),
       Effect.map((token) => {
-        known = { authorize: authorizeWith({ ...options, token: Redacted.make(token) }), readAt: now }
-        return known.authorize
+        const authorize = authorizeWith({ ...options, token: Redacted.make(token) })
+        if (refusals === refusalsBefore) known = { authorize, readAt: now }
+        return authorize
       }),
       Effect.catch((error) => previous === undefined ? Effect.fail(error) : Effect.succeed(previous.authorize))
     )
@@ -169,6 +173,7 @@ export const fromTokenFile = Effect.fnUntraced(function*(
     // Also when another request has just done so: the file may not have been read again yet.
     invalidate: Effect.sync(() => {
       known = undefined
+      refusals++
       return true
     }),
     identity: Effect.succeed({ generation: 0, clientCertificate: options.clientCertificate })

@@ -31,11 +31,12 @@ export const find: (
 ) => Effect.Effect<Resource.Resource<Resource.UnstructuredResource>, KubeError.KubeError, KubeClient> = Effect
   .fnUntraced(function*({ apiVersion, kind }) {
     const client = yield* KubeClient
-    const [group, version] = split(apiVersion)
+    const parts = apiVersion.split("/")
+    const [version = "", group = ""] = parts.toReversed()
     const info: KubeRequest["info"] = { verb: "get", resource: `the resources of ${apiVersion}` }
     const fail = (reason: KubeError.KubeErrorReason) =>
       new KubeError.KubeError({ reason, request: { ...info, server: client.cluster.server } })
-    if (![...apiVersion.split("/"), version].every(Resource.isName) || apiVersion.split("/").length > 2) {
+    if (parts.length > 2 || !parts.every(Resource.isName)) {
       return yield* fail(new KubeError.Encode({ description: `${JSON.stringify(apiVersion)} is no apiVersion` }))
     }
     const path = `/${group === "" ? "api" : `apis/${encodeURIComponent(group)}`}/${encodeURIComponent(version)}`
@@ -78,11 +79,6 @@ export const find: (
   })
 
 const connections: ReadonlySet<string> = new Set(["attach", "exec", "portforward", "proxy"])
-
-const split = (apiVersion: string): readonly [group: string, version: string] => {
-  const [first = "", second] = apiVersion.split("/")
-  return second === undefined ? ["", first] : [first, second]
-}
 
 interface Listed {
   readonly name: string

@@ -55,7 +55,7 @@ export interface Endpoint {
 }
 
 /**
- * The address an endpoint's connections go to, with the scheme's default port filled in.
+ * The address that an endpoint's, or a proxy's, connections go to, with the scheme's default port filled in: that of `socks5:` is 1080.
  *
  * @example
  * ```ts
@@ -64,7 +64,10 @@ export interface Endpoint {
  * Endpoint.address({ url: new URL("https://[::1]/prefix") }) // => { host: "::1", port: 443 }
  * ```
  */
-export const address = (endpoint: Endpoint): Address => ({
-  host: endpoint.url.hostname.replace(/^\[(.*)\]$/, "$1"),
-  port: endpoint.url.port === "" ? (endpoint.url.protocol === "http:" ? 80 : 443) : Number(endpoint.url.port)
+export const address = ({ url }: Endpoint): Address => ({
+  host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+  port: url.port === "" ? defaultPort(url.protocol) : Number(url.port)
 })
+
+// That of SOCKS5 is by RFC 1928 3.
+const defaultPort = (protocol: string): number => protocol === "http:" ? 80 : protocol === "socks5:" ? 1080 : 443

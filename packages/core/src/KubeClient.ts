@@ -111,9 +111,15 @@ export interface Options {
   readonly clusterName?: string | undefined
 }
 
-interface Answer {
+interface Exchanged {
   readonly response: HttpClientResponse.HttpClientResponse
   readonly transport: Transport.Transport["Service"]
+}
+
+/** An answer, and its body where it is a refusal of the API server. */
+interface Judged {
+  readonly response: HttpClientResponse.HttpClientResponse
+  readonly body: string | undefined
 }
 
 const userAgent = "effect-k8s"
@@ -168,62 +174,16 @@ export const make = Effect.fnUntraced(function*(
       (error) => fail(info, new KubeError.Credentials({ error }))
     )
 
-  const toHttp = (request: KubeRequest) =>
-    authorize(request.info)(
-      HttpClientRequest.make(request.method)(`${server}${request.path}`, {
-        urlParams: request.query,
-        headers: {
-          accept: request.accept ?? "application/json",
-          "user-agent": userAgent,
-          ...request.headers
-        },
-        body: request.body === undefined ? undefined : HttpBody.text(request.body.text, request.body.contentType)
-      })
-    )
-
-  /** One answer of status 2xx, after as many tries as the rule allows, and the transport that it came by. */
-  const exchange = Effect.fnUntraced(function*(
-    request: KubeRequest,
-    client: "http" | "streaming"
-  ): Effect.fn.Return<Answer, KubeError.KubeError, Scope.Scope> {
-    let renewed = false
-    for (let attempt = 0;; attempt++) {
-      const transport = yield* currentTransport(request.info)
-      const result = yield* Effect.result(
-        HttpClient.withScope(transport[client]).execute(yield* toHttp(request))
-      )
-      if (Result.isFailure(result)) {
-        const error = fromHttpError(request.info, transport, result.failure)
-        const delay = isConnectionLost(error)
-          ? Retry.delayMillis(attempt, request.method, { _tag: "ConnectionLost" })
-          : undefined
-        if (delay === undefined) return yield* error
-        yield* Effect.sleep(delay)
-        continue
-      }
-      const response = result.success
-      if (response.status >= 200 && response.status < 300) return { response, transport }
-
-      const waitMillis = yield* retryAfterMillis(response.headers)
-      const body = yield* readErrorBody(response)
-      if (response.status === 401 && !renewed && (yield* credentials.invalidate)) {
-        renewed = true
-        continue
-      }
-      const delay = Retry.delayMillis(attempt, request.method, {
-        _tag: "Answered",
-        code: response.status,
-        retryAfterMillis: waitMillis
-      })
-      if (delay === undefined) {
-        return yield* fail(
-          request.info,
-          KubeError.reasonFromAnswer({ code: response.status, body, retryAfterMillis: waitMillis })
-        )
-      }
-      yield* Effect.sleep(delay)
-    }
-  })
+  const toHttp = (request: KubeRequest): HttpClientRequest.HttpClientRequest =>
+    HttpClientRequest.make(request.method)(`${server}${request.path}`, {
+      urlParams: request.query,
+      headers: {
+        accept: request.accept ?? "application/json",
+        "user-agent": userAgent,
+        ...request.headers
+      },
+      body: request.body === undefined ? undefined : HttpBody.text(request.body.text, request.body.contentType)
+    })
 
   const fromHttpError = (
     info: KubeRequest["info"],
@@ -239,20 +199,33 @@ export const make = Effect.fnUntraced(function*(
     }
   }
 
-  /** The answer to a request, after as many tries as the rule allows to what the API server itself refuses. */
-  const answerTo = Effect.fnUntraced(function*(
-    request: HttpClientRequest.HttpClientRequest,
-    info: KubeRequest["info"]
-  ): Effect.fn.Return<AnyAnswer, KubeError.KubeError, Scope.Scope> {
+  /**
+   * An answer after as many tries as the rule allows, the transport that it came by, and why the API server has refused,
+   * if it has: `judge` tells a refusal by its body, and gives a response whose body can be read.
+   */
+  const tried = Effect.fnUntraced(function*(
+    { info, request, judge, send }: {
+      readonly info: KubeRequest["info"]
+      readonly request: HttpClientRequest.HttpClientRequest
+      readonly send: (
+        transport: Transport.Transport["Service"],
+        request: HttpClientRequest.HttpClientRequest
+      ) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError, Scope.Scope>
+      readonly judge: (response: HttpClientResponse.HttpClientResponse) => Effect.Effect<
+        Judged,
+        HttpClientError.HttpClientError
+      >
+    }
+  ): Effect.fn.Return<Exchanged & Pick<AnyAnswer, "refusal">, KubeError.KubeError, Scope.Scope> {
     const isRepeatable = request.body._tag === "Empty" || request.body._tag === "Uint8Array"
     let renewed = false
     for (let attempt = 0;; attempt++) {
       const transport = yield* currentTransport(info)
+      const authorized = yield* authorize(info)(request)
       const result = yield* Effect.result(
-        Effect.flatMap(
-          authorize(info)(request),
-          (authorized) =>
-            Effect.mapError(transport.streaming.execute(authorized), (error) => fromHttpError(info, transport, error))
+        send(transport, authorized).pipe(
+          Effect.flatMap(judge),
+          Effect.mapError((error) => fromHttpError(info, transport, error))
         )
       )
       let delay: number | undefined
@@ -262,27 +235,36 @@ export const make = Effect.fnUntraced(function*(
         }
         if (delay === undefined || !isRepeatable) return yield* result.failure
       } else {
-        const { body, response } = yield* Effect.mapError(
-          ownStatus(result.success),
-          (error) => fromHttpError(info, transport, error)
-        )
-        if (body === undefined) return { response, refusal: undefined }
-        const { status: code } = response
-        const retryAfter = yield* retryAfterMillis(response.headers)
+        const { body, response } = result.success
+        if (body === undefined) return { response, transport, refusal: undefined }
+        const { headers, status: code } = response
+        const retryAfter = yield* retryAfterMillis(headers)
         const isRenewed: boolean = code === 401 && !renewed && isRepeatable && (yield* credentials.invalidate)
-        delay = isRenewed ? 0 : Retry.delayMillis(attempt, request.method, {
-          _tag: "Answered",
-          code,
-          retryAfterMillis: retryAfter
-        })
+        delay = isRenewed
+          ? 0
+          : Retry.delayMillis(attempt, request.method, { _tag: "Answered", code, retryAfterMillis: retryAfter })
         if (delay === undefined || !isRepeatable) {
           const reason = KubeError.reasonFromAnswer({ code, body, retryAfterMillis: retryAfter })
-          return { response, refusal: fail(info, reason) }
+          return { response, transport, refusal: fail(info, reason) }
         }
         renewed ||= isRenewed
       }
-      yield* Effect.sleep(delay)
+      if (delay > 0) yield* Effect.sleep(delay)
     }
+  })
+
+  /** One answer of status 2xx, and the transport that it came by. */
+  const exchange = Effect.fnUntraced(function*(
+    request: KubeRequest,
+    client: "http" | "streaming"
+  ): Effect.fn.Return<Exchanged, KubeError.KubeError, Scope.Scope> {
+    const answer = yield* tried({
+      info: request.info,
+      request: toHttp(request),
+      send: (transport, request) => HttpClient.withScope(transport[client]).execute(request),
+      judge: notSuccessful
+    })
+    return answer.refusal === undefined ? answer : yield* answer.refusal
   })
 
   // The scope is nobody's child: an answer that nobody reads to its end is collected with what it holds.
@@ -292,7 +274,13 @@ export const make = Effect.fnUntraced(function*(
       const absolute = HttpClientRequest.setUrl(request, `${server}${request.url}`).pipe(
         HttpClientRequest.setHeaders({ "user-agent": request.headers["user-agent"] ?? userAgent })
       )
-      const { refusal, response } = yield* restore(Scope.provide(answerTo(absolute, info), scope)).pipe(
+      const answer = tried({
+        info,
+        request: absolute,
+        send: ({ streaming }, request) => streaming.execute(request),
+        judge: ownStatus
+      })
+      const { refusal, response } = yield* restore(Scope.provide(answer, scope)).pipe(
         Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
       )
       return { refusal, response: releasingResponse(response, absolute, Scope.close(scope, Exit.void)) }
@@ -325,7 +313,10 @@ export const make = Effect.fnUntraced(function*(
   ): Effect.fn.Return<Transport.Upgraded | Transport.Refused, KubeError.KubeError, Scope.Scope> {
     const attempt = Effect.gen(function*() {
       const transport = yield* currentTransport(request.info)
-      return yield* Effect.mapError(transport.upgrade(yield* toHttp(request)), transportFailed(request.info))
+      return yield* Effect.mapError(
+        transport.upgrade(yield* authorize(request.info)(toHttp(request))),
+        transportFailed(request.info)
+      )
     })
     const answer = yield* attempt
     if (answer._tag === "Refused" && answer.status === 401 && (yield* credentials.invalidate)) return yield* attempt
@@ -369,6 +360,12 @@ export const retryAfterMillis = (headers: Headers.Headers): Effect.Effect<number
     : Effect.map(Clock.currentTimeMillis, (now) => Duration.toMillis(Headers.retryAfterDelay(parsed.success, now)))
 }
 
+/** The body of an answer that is not of status 2xx. */
+const notSuccessful = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<Judged> =>
+  response.status >= 200 && response.status < 300
+    ? Effect.succeed({ response, body: undefined })
+    : Effect.map(readErrorBody(response), (body) => ({ response, body }))
+
 // The reason matters more than the whole text: what is too long or cannot be read any more is left out.
 const readErrorBody = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string> =>
   Effect.suspend(() => {
@@ -387,10 +384,7 @@ const readErrorBody = (response: HttpClientResponse.HttpClientResponse): Effect.
  */
 const ownStatus = Effect.fnUntraced(function*(
   response: HttpClientResponse.HttpClientResponse
-): Effect.fn.Return<{
-  readonly response: HttpClientResponse.HttpClientResponse
-  readonly body: string | undefined
-}, HttpClientError.HttpClientError> {
+): Effect.fn.Return<Judged, HttpClientError.HttpClientError> {
   const { headers, request, status } = response
   const length = Number(headers["content-length"] ?? Number.NaN)
   const mayBe = status >= 400 && request.method !== "HEAD" && length > 0 && length <= errorBodyLimit &&

@@ -377,11 +377,11 @@ const findInCluster = Effect.fnUntraced(function*(
   }
   const host = yield* variable("KUBERNETES_SERVICE_HOST")
   const port = yield* variable("KUBERNETES_SERVICE_PORT")
-  // A token that cannot be looked at is as good as none: kubectl then goes on without.
-  const hasToken = yield* Effect.orElseSucceed(
-    Effect.map(fs.stat(files.token), (info) => info.type !== "Directory"),
-    () => false
-  )
+  // One that is there but may not be looked at is told when it is read, with what it takes to be permitted.
+  const hasToken = yield* Effect.match(fs.stat(files.token), {
+    onSuccess: (info) => info.type !== "Directory",
+    onFailure: (cause) => !isMissing(cause)
+  })
   const missing = [
     ...(host === undefined ? ["KUBERNETES_SERVICE_HOST"] : []),
     ...(port === undefined ? ["KUBERNETES_SERVICE_PORT"] : []),
@@ -413,7 +413,15 @@ const resolveInCluster = Effect.fnUntraced(function*(
     ? yield* readPem({ place: inClusterPlace("certificate-authority"), path: files.ca }, "CERTIFICATE")
     : undefined
   const namespace = (yield* variable("POD_NAMESPACE")) ??
-    (yield* Effect.orElseSucceed(fs.readFileString(files.namespace), () => "")).trim()
+    (yield* Effect.catch(
+      fs.readFileString(files.namespace),
+      (cause) =>
+        isMissing(cause) ? Effect.succeed("") : Effect.fail(
+          new KubeConfigError({
+            reason: new ReferencedFileUnreadable({ ...inClusterPlace("namespace"), path: files.namespace, cause })
+          })
+        )
+    )).trim()
   return {
     endpoint: { url: new URL(server), tls: { ca } },
     namespace: namespace === "" ? "default" : namespace,

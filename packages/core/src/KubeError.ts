@@ -55,7 +55,11 @@ export class AlreadyExists extends Data.TaggedError("AlreadyExists")<FromStatus>
 /** The object changed since it was read, or another manager owns a field (409). */
 export class Conflict extends Data.TaggedError("Conflict")<FromStatus> {
   override get message(): string {
-    return `${said(this)}; read the object again and repeat the change`
+    const isOwned = this.status.details?.causes?.some(({ reason }) => reason === "FieldManagerConflict") === true
+    const advice = isOwned
+      ? "leave these fields out, or take them with force"
+      : "read the object again and repeat the change"
+    return `${said(this)}; ${advice}`
   }
 }
 
@@ -340,7 +344,8 @@ export class KubeError extends Data.TaggedError("KubeError")<{
 /** Whether a value is a `KubeError`. */
 export const isKubeError = (u: unknown): u is KubeError => Predicate.hasProperty(u, TypeId)
 
-const bodyExcerpt = (body: string): string => {
+/** The beginning of a body in one line, for messages: 200 characters at most, and `...` where there is more. */
+export const bodyExcerpt = (body: string): string => {
   const text = body.trim().replaceAll(/\s+/g, " ")
   return text.length > 200 ? `${text.slice(0, 200)}...` : text
 }

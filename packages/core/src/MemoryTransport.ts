@@ -10,13 +10,13 @@ import * as Exit from "effect/Exit"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientRequest from "effect/http/HttpClientRequest"
-import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import type { ByteDuplex } from "./ByteDuplex.ts"
 import * as Endpoint from "./Endpoint.ts"
 import * as Transport from "./Transport.ts"
 import { ConnectionLost, isTransportError, TransportError } from "./TransportError.ts"
+import { toHttpClientResponse } from "./WebResponse.ts"
 
 /** One end of a connection in memory. */
 export interface MemoryConnection extends ByteDuplex {
@@ -136,7 +136,7 @@ export const make = Effect.fnUntraced(function*(
       const run = Effect.runForkWith(yield* Effect.context())
       signal.addEventListener("abort", () => run(Scope.close(exchange, Exit.void)), { once: true })
       const response = yield* Scope.provide(server.request(request, url), exchange)
-      return HttpClientResponse.fromWeb(request, response)
+      return toHttpClientResponse(request, response)
     }).pipe(
       Effect.mapError((cause) =>
         new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })

@@ -5,7 +5,7 @@
  */
 import * as BigDecimal from "effect/BigDecimal"
 import * as Option from "effect/Option"
-import type * as Ordering from "effect/Order"
+import * as Ordering from "effect/Order"
 import type { Quantity } from "./Resource.ts"
 
 /** How a quantity is written: by powers of 1000 (`k`), of 1024 (`Ki`), or of ten (`e3`). */
@@ -22,7 +22,8 @@ const binary: ReadonlyArray<string> = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"]
 const decimal: ReadonlyArray<string> = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"]
 const decimalOffset = 3
 
-const largest = 2n ** 63n - 1n
+const largest = BigDecimal.fromBigInt(2n ** 63n - 1n)
+const smallest = BigDecimal.negate(largest)
 const nano = 9
 const syntax = /^([+-]?)(\d+\.?\d*|\.\d+)(?:([numkMGTPE]|[KMGTPE]i)?|[eE]([+-]?\d{1,9}))$/
 
@@ -65,8 +66,7 @@ export const fromNumber = (value: number, format: Format = "DecimalSI"): Option.
 
 const limited = (value: BigDecimal.BigDecimal): BigDecimal.BigDecimal => {
   const rounded = BigDecimal.round(value, { scale: nano, mode: "from-zero" })
-  const limit = BigDecimal.fromBigInt(BigDecimal.isNegative(rounded) ? -largest : largest)
-  return BigDecimal.isGreaterThan(BigDecimal.abs(rounded), BigDecimal.abs(limit)) ? limit : rounded
+  return BigDecimal.clamp(rounded, { minimum: smallest, maximum: largest })
 }
 
 /**
@@ -124,7 +124,7 @@ export const subtract = (self: Amount, that: Amount): Amount =>
   sum(self, { ...that, value: BigDecimal.negate(that.value) })
 
 /** By value: `1Gi` equals `1024Mi`. */
-export const Order: Ordering.Order<Amount> = (self, that) => BigDecimal.Order(self.value, that.value)
+export const Order: Ordering.Order<Amount> = Ordering.mapInput(BigDecimal.Order, ({ value }) => value)
 
 /** Whether two texts are the same amount: `1` and `1000m` are. What is no quantity equals only itself. */
 export const equals = (self: Quantity, that: Quantity): boolean => {

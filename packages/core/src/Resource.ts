@@ -273,8 +273,8 @@ export const verbBits = {
   strategic: 256
 } as const
 
-/** Marks a subresource whose methods are hand-typed: exec, attach, portforward, proxy, log. */
-export const connect = -1
+/** Marks a subresource whose methods are hand-typed, so that no verb stands for one: exec, attach, portforward, proxy, log. */
+export const connect = 0
 
 /**
  * Makes a row. Generated code calls it; so can you, for a kind that has no generated module.
@@ -325,7 +325,7 @@ export const apiVersion = (row: { readonly group: string; readonly version: stri
   row.group === "" ? row.version : `${row.group}/${row.version}`
 
 /** Whether a row has a verb. */
-export const hasVerb = (verbs: number, verb: Verb): boolean => verbs > 0 && (verbs & verbBits[verb]) !== 0
+export const hasVerb = (verbs: number, verb: Verb): boolean => (verbs & verbBits[verb]) !== 0
 
 /**
  * Whether a text can name an object or a namespace in the path of a request. An empty one and dots would ask for another

@@ -3,7 +3,7 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
-import type * as Ordering from "effect/Order"
+import * as Ordering from "effect/Order"
 import { epochMicros } from "./internal/rfc3339.ts"
 import type { Time } from "./Resource.ts"
 
@@ -29,7 +29,4 @@ export const format = (time: DateTime.DateTime): Time =>
   `${new Date(DateTime.toEpochMillis(time)).toISOString().slice(0, -5)}Z`
 
 /** Orders texts by the time they stand for; those that are none come first. */
-export const Order: Ordering.Order<Time> = (self, that) => {
-  const [a, b] = [self, that].map((text) => Option.getOrElse(epochMicros(text), () => -Infinity))
-  return a === undefined || b === undefined || a === b ? 0 : a < b ? -1 : 1
-}
+export const Order: Ordering.Order<Time> = Ordering.mapInput(Option.makeOrder(Ordering.BigInt), epochMicros)

@@ -1,16 +1,15 @@
 import * as Api from "@effect-k8s/core/Api"
 import { Deployment } from "@effect-k8s/core/apis/apps/v1"
 import { SelfSubjectReview } from "@effect-k8s/core/apis/authentication/v1"
-import { Binding, Namespace, Pod, ServiceAccount } from "@effect-k8s/core/apis/core/v1"
+import { Binding, Namespace, Pod } from "@effect-k8s/core/apis/core/v1"
 import { KubeClient } from "@effect-k8s/core/KubeClient"
 import type * as KubeError from "@effect-k8s/core/KubeError"
 import * as Resource from "@effect-k8s/core/Resource"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { base, failed, list, pod, pods, status, withServer } from "./apiFixtures.ts"
-import { body, clientOf, failure, json, type Seen, serve } from "./scriptedServer.ts"
+import { base, list, parsed, pod, pods, status, withServer } from "./apiFixtures.ts"
+import { clientOf, json, serve } from "./scriptedServer.ts"
 
 interface Widget extends Resource.KubeObject<"example.com/v1", "Widget"> {
   readonly spec: { readonly size?: number | undefined }
@@ -37,7 +36,6 @@ const Widget: Resource.Resource<WidgetResource> = Resource.make(
 )
 
 const namespace = { apiVersion: "v1", kind: "Namespace", metadata: { name: "shop" } }
-const parsed = (seen: Seen | undefined): unknown => seen?.body === undefined ? undefined : JSON.parse(seen.body)
 
 describe("each verb asks for its path, with its query and body", () => {
   const input = { metadata: { name: "db-0" }, spec: { containers: [{ name: "a", image: "i" }] } }
@@ -315,137 +313,6 @@ describe("each verb asks for its path, with its query and body", () => {
   }
 })
 
-describe("subresources", () => {
-  const scale = {
-    apiVersion: "autoscaling/v1",
-    kind: "Scale",
-    metadata: { name: "web" },
-    spec: { replicas: 3 }
-  } as const
-  const deployments = Api.make(Deployment, { namespace: "shop" })
-  const web = "/apis/apps/v1/namespaces/shop/deployments/web"
-
-  it.effect("scale is read, replaced and patched as a Scale", () =>
-    Effect.gen(function*() {
-      const { seen, value } = yield* withServer(
-        () => json(scale),
-        Effect.all([
-          deployments.scale.get("web"),
-          deployments.scale.replace("web", { ...scale, spec: { replicas: 5 } }, { dryRun: true }),
-          deployments.scale.patch.merge("web", { spec: { replicas: 4 } })
-        ])
-      )
-      assert.deepStrictEqual(seen.map(({ method, path, query }) => [method, path, query]), [
-        ["GET", `${web}/scale`, []],
-        ["PUT", `${web}/scale`, [["dryRun", "All"]]],
-        ["PATCH", `${web}/scale`, []]
-      ])
-      assert.deepStrictEqual(parsed(seen[1]), { ...scale, spec: { replicas: 5 } })
-      assert.deepStrictEqual(parsed(seen[2]), { spec: { replicas: 4 } })
-      assert.strictEqual(seen[2]?.headers["content-type"], "application/merge-patch+json")
-      assert.strictEqual(value[0].spec?.replicas, 3)
-    }))
-
-  it.effect("an eviction is created, and answered with a Status", () =>
-    Effect.gen(function*() {
-      const { seen } = yield* withServer(
-        () => json(status, 201),
-        pods.eviction.create("db-0", {
-          metadata: { name: "db-0" },
-          deleteOptions: { gracePeriodSeconds: 5 }
-        })
-      )
-      assert.strictEqual(seen[0]?.path, `${base}/db-0/eviction`)
-      assert.strictEqual(seen[0]?.method, "POST")
-    }))
-
-  it.effect("an eviction that a budget forbids fails with TooManyRequests", () =>
-    Effect.gen(function*() {
-      const error = yield* failed(
-        Effect.map(
-          withServer(
-            () =>
-              json(
-                failure(429, "TooManyRequests", {
-                  message: "Cannot evict pod as it would violate the pod's disruption budget.",
-                  details: { causes: [{ reason: "DisruptionBudget", message: "needs 1" }] }
-                }),
-                429
-              ),
-            pods.eviction.create("db-0", { metadata: { name: "db-0" } })
-          ),
-          () => "evicted"
-        )
-      )
-      assert(error.reason._tag === "TooManyRequests")
-      assert.strictEqual(error.reason.status.details?.causes?.[0]?.reason, "DisruptionBudget")
-      assert.strictEqual(error.request.resource, "pods/eviction")
-    }))
-
-  it.effect("status is replaced as the object", () =>
-    Effect.gen(function*() {
-      const { seen } = yield* withServer(
-        () => json({ ...pod("web"), kind: "Deployment", apiVersion: "apps/v1" }),
-        deployments.status.patch.json("web", [{ op: "replace", path: "/status/replicas", value: 1 }])
-      )
-      assert.strictEqual(seen[0]?.path, `${web}/status`)
-    }))
-
-  it.effect("a token is created", () =>
-    Effect.gen(function*() {
-      const { seen, value } = yield* withServer(
-        () => json({ kind: "TokenRequest", status: { token: "t", expirationTimestamp: "x" } }, 201),
-        Api.make(ServiceAccount, { namespace: "shop" }).token.create("bot", { spec: { audiences: ["a"] } })
-      )
-      assert.strictEqual(seen[0]?.path, "/api/v1/namespaces/shop/serviceaccounts/bot/token")
-      assert.strictEqual(value.status?.token, "t")
-    }))
-
-  it.effect("a log is a stream of bytes, with its options as the query", () =>
-    Effect.gen(function*() {
-      const { seen, value } = yield* withServer(
-        () => new Response(body(["one\ntw", "o\n"])),
-        Stream.runCollect(
-          pods.log("db-0", {
-            container: "main",
-            follow: true,
-            previous: false,
-            timestamps: true,
-            sinceSeconds: 5,
-            tailLines: 0,
-            limitBytes: 10
-          })
-        )
-      )
-      assert.deepStrictEqual(value.map((bytes) => Buffer.from(bytes).toString()), ["one\ntw", "o\n"])
-      assert.strictEqual(seen[0]?.path, `${base}/db-0/log`)
-      assert.deepStrictEqual(Object.fromEntries(seen[0]?.query ?? []), {
-        container: "main",
-        follow: "true",
-        timestamps: "true",
-        sinceSeconds: "5",
-        tailLines: "0",
-        limitBytes: "10"
-      })
-      assert.strictEqual(seen[0]?.headers["accept"], "*/*")
-    }))
-
-  it.effect("a log that cannot be had fails with the reason", () =>
-    Effect.gen(function*() {
-      const error = yield* failed(
-        withServer(() => json(failure(400, "BadRequest"), 400), Stream.runDrain(pods.log("db-0")))
-      )
-      assert.strictEqual(error.reason._tag, "BadRequest")
-      assert.include(error.message, "get pods/log \"db-0\"")
-    }))
-
-  it("that upgrade the connection have no method", () => {
-    assert.notProperty(pods, "exec")
-    assert.notProperty(pods, "attach")
-    assert.notProperty(pods, "portforward")
-  })
-})
-
 describe("a name that is no segment of a path", () => {
   const bad = ["", ".", "..", "a/b", "/", "web-0/eviction", "a%2fb"]
   const runs: ReadonlyArray<
@@ -481,91 +348,4 @@ describe("a name that is no segment of a path", () => {
         }
       }))
   }
-})
-
-describe("an object", () => {
-  it.effect("keeps what this version does not know when it is read and written back", () =>
-    Effect.gen(function*() {
-      const metadata = { name: "db-0", resourceVersion: "5", futureMeta: [] }
-      const future = pod("db-0", {
-        metadata,
-        spec: {
-          containers: [{ name: "a", image: "i", fieldOfTomorrow: { deep: [1, null, "x"] } }],
-          futureField: null
-        },
-        futureTop: { a: 1 }
-      })
-      const { seen } = yield* withServer(
-        ({ method, body }) => json(method === "GET" ? future : JSON.parse(body ?? "")),
-        Effect.flatMap(pods.get("db-0"), (object) =>
-          pods.replace("db-0", { ...object, metadata: { ...object.metadata, labels: { a: "b" } } }))
-      )
-      assert.deepStrictEqual(parsed(seen[1]), { ...future, metadata: { ...metadata, labels: { a: "b" } } })
-    }))
-
-  it.effect("that is not there is nothing for getOption, and NotFound for get", () =>
-    Effect.gen(function*() {
-      const notFound = () => json(failure(404, "NotFound"), 404)
-      assert.isTrue(Option.isNone((yield* withServer(notFound, pods.getOption("x"))).value))
-      const error = yield* failed(withServer(notFound, pods.get("x")))
-      assert.strictEqual(error.reason._tag, "NotFound")
-    }))
-
-  it.effect("that may not be read is not nothing", () =>
-    Effect.gen(function*() {
-      const error = yield* failed(withServer(() => json(failure(403, "Forbidden"), 403), pods.getOption("x")))
-      assert.strictEqual(error.reason._tag, "Forbidden")
-    }))
-
-  it.effect("where the URL leads to no API server is not nothing", () =>
-    Effect.gen(function*() {
-      const error = yield* failed(withServer(() => new Response("404", { status: 404 }), pods.getOption("x")))
-      assert.strictEqual(error.reason._tag, "UnexpectedStatus")
-    }))
-
-  for (
-    const [what, answer] of [
-      ["another kind", { kind: "Service", apiVersion: "v1" }],
-      ["a list", list([])],
-      ["a Status", status],
-      ["something without a kind", { metadata: {} }],
-      ["an array", [1]],
-      ["null", null],
-      ["a number", 4],
-      ["a kind that is no text", { kind: 4 }]
-    ] as const
-  ) {
-    it.effect(`is not ${what}`, () =>
-      Effect.gen(function*() {
-        const error = yield* failed(withServer(() => json(answer), pods.get("db-0")))
-        assert.strictEqual(error.reason._tag, "Decode")
-        assert.include(error.message, "not a Pod but")
-      }))
-  }
-
-  it.effect("that is being deleted is told from a Status by its kind", () =>
-    Effect.gen(function*() {
-      const pending = yield* withServer(() => json(pod()), pods.delete("db-0"))
-      assert(pending.value.kind === "Pod")
-      assert.strictEqual(pending.value.metadata.name, "db-0")
-      const gone = yield* withServer(() => json(status), pods.delete("db-0"))
-      assert(gone.value.kind === "Status")
-      assert.strictEqual(gone.value.details?.uid, "u")
-    }))
-
-  it.effect("collections are deleted with a list or a Status for an answer", () =>
-    Effect.gen(function*() {
-      const some = yield* withServer(() => json(list([pod()])), pods.deleteCollection({}))
-      assert.strictEqual(some.value.kind, "PodList")
-      const none = yield* withServer(() => json(status), pods.deleteCollection({}))
-      assert.strictEqual(none.value.kind, "Status")
-    }))
-
-  it.effect("without a name cannot be applied", () =>
-    Effect.gen(function*() {
-      const error = yield* failed(
-        withServer(() => json(pod()), pods.apply({ metadata: { name: "" } }, { fieldManager: "m" }))
-      )
-      assert.strictEqual(error.reason._tag, "Encode")
-    }))
 })

@@ -1,6 +1,8 @@
 import * as Credentials from "@effect-k8s/core/Credentials"
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as PlatformError from "effect/PlatformError"
 import * as Redacted from "effect/Redacted"
@@ -10,9 +12,13 @@ import { headersOf } from "./kubeConfigFixtures.ts"
 
 const path = "/var/run/secrets/token"
 
-/** A token file, and how often it was read. */
+/** A token file, how often it was read, and what reading it waits for when it has seen the content. */
 const tokenFile = () => {
-  const file: { content: string | undefined; reads: number } = { content: undefined, reads: 0 }
+  const file: { content: string | undefined; reads: number; pause: Effect.Effect<void> } = {
+    content: undefined,
+    reads: 0,
+    pause: Effect.void
+  }
   return Object.assign(file, {
     layer: FileSystem.layerNoop({
       readFileString: (asked) =>
@@ -23,7 +29,7 @@ const tokenFile = () => {
             ? Effect.fail(
               PlatformError.systemError({ _tag: "NotFound", module: "FileSystem", method: "readFileString" })
             )
-            : Effect.succeed(file.content)
+            : Effect.as(file.pause, file.content)
         })
     })
   })
@@ -77,6 +83,23 @@ describe("a token file", () => {
       file.content = "token-2"
       assert.isTrue(yield* credentials.invalidate)
       assert.isTrue(yield* credentials.invalidate)
+    }))
+
+  it.effect("that was being read when a token was refused is read again for who asks afterwards", () =>
+    Effect.gen(function*() {
+      const file = tokenFile()
+      file.content = "token-1"
+      const slow = yield* Deferred.make<void>()
+      const credentials = yield* Effect.provide(Credentials.fromTokenFile(path), file.layer)
+      file.pause = Deferred.await(slow)
+      const early = yield* Effect.forkChild(authorization(credentials), { startImmediately: true })
+      file.content = "token-2"
+      yield* credentials.invalidate
+      yield* Deferred.succeed(slow, undefined)
+      assert.strictEqual(yield* Fiber.join(early), "Bearer token-1")
+      assert.strictEqual(yield* authorization(credentials), "Bearer token-2")
+      assert.strictEqual(yield* authorization(credentials), "Bearer token-2")
+      assert.strictEqual(file.reads, 2)
     }))
 
   it.effect("that vanishes leaves the token that it had, and is looked for at each request", () =>

@@ -26,6 +26,12 @@ describe("an answer fails the request with", () => {
     ["NotFound", () => json(failure(404, "NotFound"), 404), "NotFound", "check the name"],
     ["AlreadyExists", () => json(failure(409, "AlreadyExists"), 409), "AlreadyExists", "use replace, patch or apply"],
     ["Conflict", () => json(failure(409, "Conflict"), 409), "Conflict", "read the object again"],
+    [
+      "Conflict over fields",
+      () => json({ ...failure(409, "Conflict"), details: { causes: [{ reason: "FieldManagerConflict" }] } }, 409),
+      "Conflict",
+      "or take them with force"
+    ],
     ["Forbidden", () => json(failure(403, "Forbidden"), 403), "Forbidden", "ask for a role"],
     ["Unauthorized", () => json(failure(401, "Unauthorized"), 401), "Unauthorized", "log in again"],
     ["Invalid", () => json(failure(422, "Invalid"), 422), "Invalid", "correct the fields"],

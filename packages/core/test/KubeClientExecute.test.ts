@@ -14,12 +14,12 @@ const request = HttpClientRequest.get("/api/v1/namespaces/ns/pods/web/proxy/page
 const post = (body: HttpBody.HttpBody) =>
   HttpClientRequest.post("/api/v1/namespaces/ns/pods/web/proxy/", { body, headers: { "x-own": "yes" } })
 
-/** A `Status` as API servers send it, with its length. */
-const refusal = (code: number, reason: string, more: Readonly<Record<string, string>> = {}): Response => {
-  const text = JSON.stringify(Scripted.failure(code, reason))
-  const headers = { "content-type": "application/json", "content-length": String(text.length), ...more }
-  return new Response(text, { status: code, headers })
-}
+/** JSON with its length, as API servers send it. */
+const sized = (value: unknown, code: number, more: Readonly<Record<string, string>> = {}): Response =>
+  Scripted.json(value, code, { "content-length": String(JSON.stringify(value).length), ...more })
+
+const refusal = (code: number, reason: string, more: Readonly<Record<string, string>> = {}): Response =>
+  sized(Scripted.failure(code, reason), code, more)
 
 describe("any request", () => {
   it.effect("is sent below the endpoint with credentials, and its answer is given whatever it is", () =>
@@ -52,18 +52,21 @@ describe("any request", () => {
       assert.include(yield* response.text, "Forbidden")
     }))
 
+  const tooLong = 1024 * 1024
   const others: ReadonlyArray<readonly [name: string, answer: () => Response]> = [
-    ["an error of another kind", () => Scripted.json({ error: "no" }, 500)],
+    ["an error of another kind", () => sized({ error: "no" }, 500)],
     [
       "a Status of another API",
-      () => Scripted.json({ ...Scripted.failure(503, "Unavailable"), apiVersion: "example.org/v1" }, 503)
+      () => sized({ ...Scripted.failure(503, "Unavailable"), apiVersion: "example.org/v1" }, 503)
     ],
-    ["a Status of success", () => Scripted.json({ kind: "Status", apiVersion: "v1", status: "Success" }, 400)],
+    ["a Status of success", () => sized({ kind: "Status", apiVersion: "v1", status: "Success" }, 400)],
+    ["a Status where nothing failed", () => sized(Scripted.failure(403, "Forbidden"), 200)],
     ["a Status without a length", () => Scripted.json(Scripted.failure(403, "Forbidden"), 403)],
     [
-      "text that looks like one",
-      () => new Response(JSON.stringify(Scripted.failure(403, "Forbidden")), { status: 403 })
-    ]
+      "a Status that is longer than any",
+      () => sized(Scripted.failure(403, "Forbidden", { more: "x".repeat(tooLong) }), 403)
+    ],
+    ["text that looks like one", () => refusal(403, "Forbidden", { "content-type": "text/plain" })]
   ]
   for (const [name, answer] of others) {
     it.effect(`that is answered with ${name} is answered by what is behind the API server`, () =>

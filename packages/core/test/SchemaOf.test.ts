@@ -119,7 +119,7 @@ describe("the schema of a kind", () => {
       assert.strictEqual(rows.length, 95)
       yield* Effect.forEach(rows, (row) =>
         SchemaOf.schemaOf(row), { discard: true })
-    }), 60_000)
+    }))
 
   it.effect("is refused when there is none, or it cannot be loaded", () =>
     Effect.gen(function*() {

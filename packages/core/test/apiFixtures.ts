@@ -52,6 +52,9 @@ export const status: Json = {
   details: { name: "db-0", uid: "u" }
 }
 
+/** The body of a request; nothing when it has none. */
+export const parsed = (seen: Seen | undefined): unknown => seen?.body === undefined ? undefined : JSON.parse(seen.body)
+
 /** The pods of a namespace, and their path. */
 export const pods: Api.Api<PodResource> = Api.make(Pod, { namespace: "shop" })
 export const base = "/api/v1/namespaces/shop/pods"

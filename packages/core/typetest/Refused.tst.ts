@@ -1,6 +1,7 @@
 /**
- * What the server would refuse does not compile, and the compiler says why in words. TSTyche compares the words; the
- * compiler itself, of whatever version, sees to it that each line is an error.
+ * What the server would refuse does not compile, and the compiler says why in words. TSTyche compares the words on
+ * TypeScript 5.9 and 6.0, `scripts/messages.test.ts` on 7; the compiler itself, of whatever version, sees to it that each
+ * line is an error.
  */
 import * as Api from "@effect-k8s/core/Api"
 import { Deployment } from "@effect-k8s/core/apis/apps/v1"
@@ -83,9 +84,9 @@ describe("the compiler refuses", () => {
   })
 
   it("an apply without a manager, or without a name", () => {
-    // @ts-expect-error Argument of type '{}' is not assignable to parameter of type 'ApplyOptions'.
+    // @ts-expect-error Property 'fieldManager' is missing in type '{}' but required in type 'ApplyOptions'.
     keep(pods.apply({ metadata }, {}))
-    // @ts-expect-error Argument of type '{ spec: {}; }' is not assignable to parameter of type 'PodApply'.
+    // @ts-expect-error Property 'metadata' is missing in type '{ spec: {}; }' but required in type 'PodApply'.
     keep(pods.apply({ spec: {} }, manager))
   })
 })

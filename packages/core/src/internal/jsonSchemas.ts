@@ -126,8 +126,7 @@ const bare = (
   }
 }
 
-const record = (value: unknown): Readonly<Record<string, unknown>> =>
-  Predicate.isObject(value) && !Array.isArray(value) ? Object.fromEntries(Object.entries(value)) : {}
+const record = (value: unknown): Readonly<Record<string, unknown>> => Predicate.isReadonlyObject(value) ? value : {}
 
 const member = (value: unknown, name: string): unknown => record(value)[name]
 

@@ -260,7 +260,7 @@ export interface NodeResource extends K.ResourceType {
 }
 
 export const Node: K.Resource<NodeResource> =
-  /*#__PURE__*/ K.make("", "v1", "Node", "nodes", "Cluster", 511, { proxy: -1, status: 104 })
+  /*#__PURE__*/ K.make("", "v1", "Node", "nodes", "Cluster", 511, { proxy: 0, status: 104 })
 
 export interface PersistentVolume extends K.KubeObject<"v1", "PersistentVolume"> {
   readonly spec: PersistentVolumeSpec
@@ -359,7 +359,7 @@ export interface PodResource extends K.ResourceType {
 }
 
 export const Pod: K.Resource<PodResource> =
-  /*#__PURE__*/ K.make("", "v1", "Pod", "pods", "Namespaced", 511, { attach: -1, binding: 1, ephemeralcontainers: 104, eviction: 1, exec: -1, log: -1, portforward: -1, proxy: -1, resize: 104, status: 104 })
+  /*#__PURE__*/ K.make("", "v1", "Pod", "pods", "Namespaced", 511, { attach: 0, binding: 1, ephemeralcontainers: 104, eviction: 1, exec: 0, log: 0, portforward: 0, proxy: 0, resize: 104, status: 104 })
 
 export interface PodTemplate extends K.KubeObject<"v1", "PodTemplate"> {
   readonly template?: PodTemplateSpec | undefined
@@ -510,7 +510,7 @@ export interface ServiceResource extends K.ResourceType {
 }
 
 export const Service: K.Resource<ServiceResource> =
-  /*#__PURE__*/ K.make("", "v1", "Service", "services", "Namespaced", 511, { proxy: -1, status: 104 })
+  /*#__PURE__*/ K.make("", "v1", "Service", "services", "Namespaced", 511, { proxy: 0, status: 104 })
 
 export interface ServiceAccount extends K.KubeObject<"v1", "ServiceAccount"> {
   readonly automountServiceAccountToken?: boolean | undefined
