@@ -4,5 +4,12 @@ import { defineProject } from "vitest/config"
 const exclude = "Deno" in globalThis ? [] : ["test/**/*.deno.test.ts"]
 
 export default defineProject({
-  test: { name: "deno", include: ["test/**/*.test.ts"], exclude, pool: "forks", testTimeout: 60_000 }
+  test: {
+    name: "deno",
+    include: ["test/**/*.test.ts"],
+    exclude,
+    pool: "forks",
+    testTimeout: 120_000,
+    hookTimeout: 30_000
+  }
 })

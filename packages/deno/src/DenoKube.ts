@@ -11,9 +11,10 @@
  * | `--allow-net=127.0.0.1:PORT`                 | listening, for forwarded ports                                  |
  * | `--allow-run=PROGRAM --allow-env`            | local commands of a pipeline                                    |
  *
- * `layerEndpoint` needs the network only. Variables may be written in lower case too (`https_proxy`), and
- * `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT` are read where there is no kubeconfig. Local commands need the
- * whole environment, because they inherit it.
+ * `layerEndpoint` needs the network only; where the proxy variables may not be read, its requests are of HTTP/1.1, because
+ * `fetch` would obey them. Variables may be written in lower case too (`https_proxy`). Where there is no kubeconfig, in a
+ * pod, `KUBERNETES_SERVICE_HOST`, `KUBERNETES_SERVICE_PORT` and `POD_NAMESPACE` are read, and
+ * `/var/run/secrets/kubernetes.io/serviceaccount`. Local commands need the whole environment, because they inherit it.
  *
  * ```ts
  * import * as DenoKube from "@effect-k8s/deno/DenoKube"

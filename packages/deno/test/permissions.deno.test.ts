@@ -1,4 +1,12 @@
+import * as Api from "@effect-k8s/core/Api"
+import { Pod } from "@effect-k8s/core/apis/core/v1"
+import * as DenoKube from "@effect-k8s/deno/DenoKube"
+import * as TestCluster from "@effect-k8s/testing/TestCluster"
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
@@ -32,11 +40,16 @@ interface DenoGlobal {
 const decoder = new TextDecoder()
 
 /** What becomes of a program in a Deno of its own, with no more than these permissions. */
-const run = async (flags: ReadonlyArray<string>, args: ReadonlyArray<string>): Promise<Outcome> => {
+const run = async (
+  flags: ReadonlyArray<string>,
+  args: ReadonlyArray<string>,
+  env: Readonly<Record<string, string>> = {}
+): Promise<Outcome> => {
   // Deno takes what node:child_process starts by the path of Deno for a script of Node's, and allows it everything.
   const { Deno } = globalThis as typeof globalThis & { readonly Deno: DenoGlobal }
   const options = ["run", "--quiet", "--no-prompt", "--node-modules-dir=manual", ...flags, script, ...args]
-  const { stderr, stdout, success } = await new Deno.Command(process.execPath, { args: options, env: {} }).output()
+  const { stderr, stdout, success } = await new Deno.Command(process.execPath, { args: options, env: { ...env } })
+    .output()
   assert.isTrue(success, decoder.decode(stderr))
   return JSON.parse(decoder.decode(stdout)) as Outcome
 }
@@ -106,6 +119,54 @@ describe("without permission", () => {
     assert.include(first.message, "--allow-env=KUBECONFIG")
     assert.include((await run(["--allow-env=KUBECONFIG"], ["layer", "http://x"])).message, "--allow-env=HOME")
   })
+
+  it("in a pod the flags for its variables, and for the folder of its service account, are told and enough", async () => {
+    const home = mkdtempSync(join(tmpdir(), "effect-k8s-deno-"))
+    try {
+      const env = { HOME: home, KUBERNETES_SERVICE_HOST: "127.0.0.1", KUBERNETES_SERVICE_PORT: "1" }
+      const folder = "/var/run/secrets/kubernetes.io/serviceaccount"
+      const kubeconfig = `--allow-read=${join(home, ".kube", "config")}`
+      const flags = [kubeconfig, "--allow-env=KUBECONFIG,HOME"]
+      const unset = await run(flags, ["layer", "http://x"], env)
+      assert.include(unset.message, "--allow-env=KUBERNETES_SERVICE_HOST")
+      const variables = `--allow-env=KUBECONFIG,HOME,POD_NAMESPACE,${Object.keys(env).join()}`
+      const unread = await run([kubeconfig, variables], ["layer", "http://x"], env)
+      assert.strictEqual(unread.reason, "ReferencedFileUnreadable")
+      assert.include(unread.message, `--allow-read=${folder}/token`)
+      // Nobody has mounted one here, and that is all that is said any more.
+      const none = await run([`${kubeconfig},${folder}`, variables], ["layer", "http://x"], env)
+      assert.strictEqual(none.reason, "NoConfiguration")
+      assert.include(none.message, `${folder}/token missing`)
+    } finally {
+      rmSync(home, { recursive: true })
+    }
+  })
+
+  it.live("the flags of a kubeconfig are enough for a request and a channel, by mutual TLS", () =>
+    Effect.gen(function*() {
+      const { kubeconfigText, url } = yield* TestCluster.TestCluster
+      yield* Api.make(Pod).create({
+        metadata: { name: "p" },
+        spec: { containers: [{ name: "main", image: "busybox" }] }
+      })
+      yield* Effect.repeat(Api.make(Pod).get("p"), {
+        until: ({ status }) => status.phase === "Running",
+        schedule: Schedule.spaced("10 millis")
+      })
+      const fs = yield* FileSystem.FileSystem
+      const file = yield* fs.makeTempFileScoped({ prefix: "effect-k8s-deno-" })
+      yield* fs.writeFileString(file, kubeconfigText(), { mode: 0o600 })
+      const flags = [
+        `--allow-net=${url.host}`,
+        `--allow-read=${file}`,
+        `--allow-env=KUBECONFIG,${proxyVariables.join()}`
+      ]
+      const outcome = yield* Effect.promise(() => run(flags, ["use", "http://x"], { KUBECONFIG: file }))
+      assert.deepStrictEqual(outcome, { value: "p\n" })
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(TestCluster.layerClient().pipe(Layer.provideMerge(DenoKube.layerServices)))
+    ))
 
   for (const port of [0, 47_811]) {
     it(`listening at ${port === 0 ? "a free port" : "a port"} fails with the flag for the address, which is enough`, async () => {

@@ -61,14 +61,21 @@ describe.each([["at once", true], ["a byte at a time", false]] as const)("a prox
     const stream = scripted(bytes(5, 2, 1, 0, 5, 0, 0, 3, 3, "abc", 0, 80), atOnce)
     const proxy = { ...socks, username: "ü", password: Redacted.make("pw") }
     await ProxyTunnel.open(stream, proxy, { host: "a", port: 80 })
-    assert.deepStrictEqual(stream.told(), [5, 1, 2, ...bytes(1, 2, "ü", 2, "pw"), ...bytes(5, 1, 0, 3, 1, "a", 0, 80)])
+    assert.deepStrictEqual(stream.told(), [
+      5,
+      2,
+      0,
+      2,
+      ...bytes(1, 2, "ü", 2, "pw"),
+      ...bytes(5, 1, 0, 3, 1, "a", 0, 80)
+    ])
   })
 
   for (
     const [name, says, message] of [
       ["wants a password", bytes(5, 0xff), /password/],
       ["speaks HTTP", bytes("HTTP/1.1 400 Bad Request\r\n\r\n"), /not SOCKS5/],
-      ["is refused", bytes(5, 0, 5, 5, 0, 1, 0, 0, 0, 0, 0, 0), /connection refused/],
+      ["is refused", bytes(5, 0, 5, 5, 0, 1, 0, 0, 0, 0, 0, 0), /connection was refused/],
       ["goes away", bytes(5, 0, 5), /ended/]
     ] as const
   ) {

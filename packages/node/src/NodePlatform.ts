@@ -17,18 +17,18 @@ import { upgrade } from "./internal/upgrade.ts"
  * A transport to an endpoint. Requests, streams and upgrades have connections of their own, made when first needed; the
  * scope destroys them.
  *
- * Fails with `UnsupportedOption` for a SOCKS5 proxy, and for a proxy together with a dialler; with `TlsFailed` when a
- * certificate or key cannot be used.
+ * Fails with `UnsupportedOption` for a proxy together with a dialler; with `TlsFailed` when a certificate or key cannot be
+ * used.
  */
 export const transport = Effect.fnUntraced(function*(
   endpoint: Endpoint
 ): Effect.fn.Return<Transport["Service"], TransportError, Scope.Scope> {
-  if (endpoint.proxy !== undefined && !/^https?:$/.test(endpoint.proxy.url.protocol)) {
+  if (endpoint.proxy !== undefined && !/^(?:https?|socks5):$/.test(endpoint.proxy.url.protocol)) {
     return yield* new TransportError({
       reason: new UnsupportedOption({
         option: `a ${endpoint.proxy.url.protocol.slice(0, -1)} proxy`,
         runtime: "Node",
-        hint: "use an http or https proxy in proxy-url"
+        hint: "use an http, https or socks5 proxy in proxy-url"
       })
     })
   }

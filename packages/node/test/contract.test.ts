@@ -3,7 +3,6 @@ import { Adapter } from "@effect-k8s/testing/contract/Adapter"
 import * as Contract from "@effect-k8s/testing/contract/Contract"
 import * as ChildPeer from "@effect-k8s/testing/contract/peer/ChildPeer"
 import * as MemoryPeer from "@effect-k8s/testing/contract/peer/MemoryPeer"
-import { channels } from "@effect-k8s/testing/contract/Row"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { layer } from "@effect/vitest"
@@ -23,7 +22,7 @@ const node = Layer.succeed(
     dial,
     streamingHttpVersion: "2.0",
     proxiedHttpVersion: "2.0",
-    unsupported: { socks5: channels },
+    unsupported: {},
     openSockets: Effect.sync(() => process.getActiveResourcesInfo().filter((name) => connections.has(name)).length)
   })
 )

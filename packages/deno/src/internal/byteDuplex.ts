@@ -8,6 +8,9 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type { RawStream } from "./rawStream.ts"
 
+/** Resolves when the event loop has polled what is pending. */
+const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
+
 type End = Effect.Effect<never, TransportError | Cause.Done>
 
 /** Takes over a stream, which the caller destroys. `lost` says what a failure of the stream means. */
@@ -44,8 +47,11 @@ export const make = (stream: RawStream, lost: (cause: unknown) => TransportError
         waits = false
       })
     }),
+    // While the kernel takes all at once, Deno's writes resolve without a turn of the event loop, and nothing would be
+    // read until they are over: not even that the peer wants no more, or has said its last word and hung up.
     write: (chunks) =>
       inTurn(async () => {
+        await turn()
         for (const chunk of chunks) await stream.write(chunk)
       }),
     end: inTurn(() => stream.closeWrite())

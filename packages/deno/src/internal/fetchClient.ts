@@ -2,9 +2,9 @@
  * Requests by `fetch`, over the connections of one `Deno.HttpClient`.
  */
 import type { TransportError } from "@effect-k8s/core/TransportError"
+import { toHttpClientResponse } from "@effect-k8s/core/WebResponse"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { isBlocked } from "./classify.ts"
@@ -75,7 +75,7 @@ export const make = Effect.fnUntraced(function*(
       const answer = yield* Effect.result(
         Effect.tryPromise({ try: () => fetch(url, init), catch: (cause) => ({ cause }) })
       )
-      if (Result.isSuccess(answer)) return HttpClientResponse.fromWeb(request, answer.success)
+      if (Result.isSuccess(answer)) return toHttpClientResponse(request, answer.success)
       const { cause } = answer.failure
       if (isBlocked(cause)) return yield* instead(request, url, signal)
       return yield* failed(request, yield* explain(classify(cause)))

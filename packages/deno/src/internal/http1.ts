@@ -1,6 +1,7 @@
 /**
  * HTTP/1.1 of a client, pure: the head of a request, and an answer from its bytes (RFC 9112).
  */
+import * as Bytes from "effect/Bytes"
 
 /** Names in lower case; repeated ones come as they came. */
 export type HeaderLines = ReadonlyArray<readonly [name: string, value: string]>
@@ -71,14 +72,6 @@ export const requestHead = (head: RequestHead): Uint8Array<ArrayBuffer> => {
   return encoder.encode(lines.join(eol) + eol + eol)
 }
 
-const concat = (left: Uint8Array, right: Uint8Array): Uint8Array => {
-  if (left.length === 0) return right
-  const out = new Uint8Array(left.length + right.length)
-  out.set(left)
-  out.set(right, left.length)
-  return out
-}
-
 const cr = 13
 const lf = 10
 
@@ -116,7 +109,7 @@ export class AnswerParser {
   /** Takes the next bytes. Throws `NotHttpAnswer`. A `101` ends the answer: the rest is the other protocol's. */
   push(chunk: Uint8Array): Array<Part> {
     if (chunk.length > 0) this.#begun = true
-    let bytes = concat(this.#kept, chunk)
+    let bytes = this.#kept.length === 0 ? chunk : Bytes.concat([this.#kept, chunk])
     this.#kept = new Uint8Array(0)
     const parts: Array<Part> = []
     const body = (length: number): void => {
@@ -205,7 +198,7 @@ export class AnswerParser {
 
   #keep(bytes: Uint8Array, parts: Array<Part>): Array<Part> {
     if (bytes.length > headLimit) throw new NotHttpAnswer("a line or the head of the answer has no end")
-    this.#kept = bytes.slice()
+    this.#kept = new Uint8Array(bytes)
     return parts
   }
 

@@ -3,10 +3,11 @@
  * proxy, by another server name, without verification.
  */
 import type { TransportError } from "@effect-k8s/core/TransportError"
+import { toHttpClientResponse } from "@effect-k8s/core/WebResponse"
 import * as Effect from "effect/Effect"
 import type { HttpClientError } from "effect/http/HttpClientError"
 import type * as HttpClientRequest from "effect/http/HttpClientRequest"
-import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type * as Scope from "effect/Scope"
 import type { Connector } from "./connector.ts"
 import * as Http1 from "./http1.ts"
@@ -103,7 +104,7 @@ export const make = Effect.fnUntraced(function*(
         catch: (cause) => failed(request, classify(cause))
       })).pipe(Effect.onError(() => Effect.sync(used.stream.destroy)))
     }))
-    return HttpClientResponse.fromWeb(request, response)
+    return toHttpClientResponse(request, response)
   })
 })
 

@@ -23,6 +23,19 @@ type Done = (error?: Error | null) => void
 
 const toError = (cause: unknown): Error => cause instanceof Error ? cause : new Error(String(cause))
 
+const releasedBytes = 16 * 1024
+const pieceBytes = 64 * 1024
+
+/**
+ * Gives back the memory of ciphertext that is out. It is nobody's any more, but by themselves collections come late: of what
+ * was written tens of MiB would stay. What is small is not worth it.
+ */
+const release = ({ buffer, byteLength }: Uint8Array): void => {
+  if (byteLength >= releasedBytes && byteLength === buffer.byteLength && buffer instanceof ArrayBuffer) {
+    buffer.transfer(0)
+  }
+}
+
 /** The stream below TLS. */
 class Ciphertext extends Duplex {
   readonly #stream: RawStream
@@ -63,7 +76,10 @@ class Ciphertext extends Duplex {
   }
 
   override _write(chunk: Uint8Array, _encoding: string, done: Done): void {
-    this.#attempt(() => this.#stream.write(chunk), done)
+    this.#attempt(async () => {
+      await this.#stream.write(chunk)
+      release(chunk)
+    }, done)
   }
 
   override _final(done: Done): void {
@@ -179,8 +195,14 @@ const plaintext = (socket: Tls.TLSSocket, below: Ciphertext): RawStream => {
         deliver()
         if (waiting !== undefined) below.demand = true
       }),
-    // Of a write of nothing node:tls never says that it is done.
-    write: (bytes) => bytes.length === 0 ? Promise.resolve() : whenWritten((done) => socket.write(bytes, done)),
+    // In pieces, because of each node:tls has a copy, and ciphertext, until they are collected. Of a write of nothing it
+    // never says that it is done.
+    write: async (bytes) => {
+      for (let from = 0; from < bytes.length; from += pieceBytes) {
+        const piece = bytes.subarray(from, from + pieceBytes)
+        await whenWritten((done) => socket.write(piece, done))
+      }
+    },
     closeWrite: () => whenWritten((done) => socket.end(done)),
     destroy: () => {
       socket.destroy()

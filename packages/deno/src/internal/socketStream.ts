@@ -44,8 +44,8 @@ export const open = (socket: Socket.Socket): Effect.Effect<RawStream, Socket.Soc
           while (bytes?.length === 0)
           return bytes
         },
-        // A socket may hold on to what it is given.
-        write: (bytes) => run(writer.write(bytes.slice())),
+        // A socket may hold on to what it is given. (To slice a `Buffer` copies nothing.)
+        write: (bytes) => run(writer.write(new Uint8Array(bytes))),
         closeWrite: () => run(Scope.close(writing, Exit.void)),
         // A write to a socket that is gone waits for the next connection, which never comes: what runs is interrupted.
         destroy: () => {

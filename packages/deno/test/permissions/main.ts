@@ -1,7 +1,11 @@
 /**
  * A program with few permissions, which tells what became of it in a line of JSON.
  */
+import * as Exec from "@effect-k8s/channels/Exec"
 import { Listeners } from "@effect-k8s/channels/Listeners"
+import * as Target from "@effect-k8s/channels/Target"
+import * as Api from "@effect-k8s/core/Api"
+import { Pod } from "@effect-k8s/core/apis/core/v1"
 import * as DenoKube from "@effect-k8s/deno/DenoKube"
 import * as DenoPlatform from "@effect-k8s/deno/DenoPlatform"
 import type { RowError } from "@effect-k8s/testing/contract/Row"
@@ -36,6 +40,13 @@ const programs: Readonly<Record<string, Effect.Effect<string, RowError | Error>>
   kubeconfig: Effect.as(
     Effect.scoped(Layer.build(DenoKube.layerKubeConfig({ files: [url.replace("file://", "")] }))),
     "built"
+  ),
+  use: Effect.provide(
+    Effect.gen(function*() {
+      const { items } = yield* Api.make(Pod).list()
+      return yield* Exec.string(Exec.on(Target.fromPod(items[0]!))(["echo", items[0]!.metadata.name]))
+    }),
+    DenoKube.layer
   ),
   layer: Effect.as(Effect.scoped(Layer.build(DenoKube.layer)), "built"),
   listen: Effect.provide(

@@ -75,15 +75,15 @@ export const make = Effect.fnUntraced(function*(
     address: Endpoint.Address,
     opened: Opened
   ): Effect.fn.Return<Duplex, TransportError> {
-    const refused = (answer: { readonly status?: number; readonly cause?: unknown }): TransportError =>
-      fail(new ProxyRefused({ proxy: proxy.url.host, ...answer }))
+    const refused = (why: { readonly status: number } | { readonly cause: unknown }): TransportError =>
+      fail(new ProxyRefused({ proxy: proxy.url.host, ...why }))
     const failed = (cause: unknown): TransportError => refused({ cause })
     const at = Endpoint.address(proxy)
     const raw = yield* Tcp.connect(at, opened, failed)
     const tls = { host: at.host, serverName: undefined, insecureSkipVerify, protocols: ["http/1.1"] } as const
     const stream = proxy.url.protocol === "https:" ? yield* secureProxy(raw, tls, failed) : raw
-    const answer = yield* Tunnel.open(stream, proxy, address)
-    return "status" in answer && answer.status >= 200 && answer.status <= 299 ? stream : yield* refused(answer)
+    yield* Effect.mapError(Tunnel.open(stream, proxy, address), refused)
+    return stream
   })
 
   return ({ address, allowH2, secure: tls }) =>

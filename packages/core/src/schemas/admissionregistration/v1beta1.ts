@@ -5,14 +5,14 @@ export const definitions: Readonly<Record<string, unknown>> = {
 "ApplyConfiguration": {"properties":{"expression":{"type":"string"}}},
 "JSONPatch": {"properties":{"expression":{"type":"string"}}},
 "MatchCondition": {"properties":{"expression":{"type":"string"},"name":{"type":"string"}},"required":["expression","name"]},
-"MatchResources": {"properties":{"excludeResourceRules":{"type":"array","items":{"$ref":"NamedRuleWithOperations"}},"matchPolicy":{"type":"string"},"namespaceSelector":{"$ref":"meta/v1#LabelSelector"},"objectSelector":{"$ref":"meta/v1#LabelSelector"},"resourceRules":{"type":"array","items":{"$ref":"NamedRuleWithOperations"}}},"mapType":"atomic"},
+"MatchResources": {"properties":{"excludeResourceRules":{"type":"array","items":{"$ref":"NamedRuleWithOperations"}},"matchPolicy":{"type":"string"},"namespaceSelector":{"$ref":"meta/v1#LabelSelector"},"objectSelector":{"$ref":"meta/v1#LabelSelector"},"resourceRules":{"type":"array","items":{"$ref":"NamedRuleWithOperations"}}}},
 "MutatingAdmissionPolicy": {"properties":{"spec":{"$ref":"MutatingAdmissionPolicySpec"}},"present":["spec"]},
 "MutatingAdmissionPolicyBinding": {"properties":{"spec":{"$ref":"MutatingAdmissionPolicyBindingSpec"}},"present":["spec"]},
 "MutatingAdmissionPolicyBindingSpec": {"properties":{"matchResources":{"$ref":"MatchResources"},"paramRef":{"$ref":"ParamRef"},"policyName":{"type":"string"}}},
-"MutatingAdmissionPolicySpec": {"properties":{"failurePolicy":{"type":"string"},"matchConditions":{"type":"array","items":{"$ref":"MatchCondition"},"listKeys":["name"]},"matchConstraints":{"$ref":"MatchResources"},"mutations":{"type":"array","items":{"$ref":"Mutation"}},"paramKind":{"$ref":"ParamKind"},"reinvocationPolicy":{"type":"string"},"variables":{"type":"array","items":{"$ref":"Variable"}}}},
+"MutatingAdmissionPolicySpec": {"properties":{"failurePolicy":{"type":"string"},"matchConditions":{"type":"array","items":{"$ref":"MatchCondition"}},"matchConstraints":{"$ref":"MatchResources"},"mutations":{"type":"array","items":{"$ref":"Mutation"}},"paramKind":{"$ref":"ParamKind"},"reinvocationPolicy":{"type":"string"},"variables":{"type":"array","items":{"$ref":"Variable"}}}},
 "Mutation": {"properties":{"applyConfiguration":{"$ref":"ApplyConfiguration"},"jsonPatch":{"$ref":"JSONPatch"},"patchType":{"type":"string"}},"required":["patchType"]},
-"NamedRuleWithOperations": {"properties":{"apiGroups":{"type":"array","items":{"type":"string"}},"apiVersions":{"type":"array","items":{"type":"string"}},"operations":{"type":"array","items":{"type":"string"}},"resourceNames":{"type":"array","items":{"type":"string"}},"resources":{"type":"array","items":{"type":"string"}},"scope":{"type":"string"}},"mapType":"atomic"},
-"ParamKind": {"properties":{"apiVersion":{"type":"string"},"kind":{"type":"string"}},"mapType":"atomic"},
-"ParamRef": {"properties":{"name":{"type":"string"},"namespace":{"type":"string"},"parameterNotFoundAction":{"type":"string"},"selector":{"$ref":"meta/v1#LabelSelector"}},"mapType":"atomic"},
-"Variable": {"properties":{"expression":{"type":"string"},"name":{"type":"string"}},"required":["expression","name"],"mapType":"atomic"}
+"NamedRuleWithOperations": {"properties":{"apiGroups":{"type":"array","items":{"type":"string"}},"apiVersions":{"type":"array","items":{"type":"string"}},"operations":{"type":"array","items":{"type":"string"}},"resourceNames":{"type":"array","items":{"type":"string"}},"resources":{"type":"array","items":{"type":"string"}},"scope":{"type":"string"}}},
+"ParamKind": {"properties":{"apiVersion":{"type":"string"},"kind":{"type":"string"}}},
+"ParamRef": {"properties":{"name":{"type":"string"},"namespace":{"type":"string"},"parameterNotFoundAction":{"type":"string"},"selector":{"$ref":"meta/v1#LabelSelector"}}},
+"Variable": {"properties":{"expression":{"type":"string"},"name":{"type":"string"}},"required":["expression","name"]}
 }

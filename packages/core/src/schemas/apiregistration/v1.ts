@@ -5,6 +5,6 @@ export const definitions: Readonly<Record<string, unknown>> = {
 "APIService": {"properties":{"spec":{"$ref":"APIServiceSpec"},"status":{"$ref":"APIServiceStatus"}},"present":["spec","status"]},
 "APIServiceCondition": {"properties":{"lastTransitionTime":{"$ref":"#Time"},"message":{"type":"string"},"reason":{"type":"string"},"status":{"type":"string"},"type":{"type":"string"}},"required":["status","type"]},
 "APIServiceSpec": {"properties":{"caBundle":{"$ref":"#Bytes"},"group":{"type":"string"},"groupPriorityMinimum":{"type":"integer"},"insecureSkipTLSVerify":{"type":"boolean"},"service":{"$ref":"ServiceReference"},"version":{"type":"string"},"versionPriority":{"type":"integer"}},"required":["groupPriorityMinimum","versionPriority"]},
-"APIServiceStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"APIServiceCondition"},"listKeys":["type"]}}},
+"APIServiceStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"APIServiceCondition"}}}},
 "ServiceReference": {"properties":{"name":{"type":"string"},"namespace":{"type":"string"},"port":{"type":"integer"}}}
 }

@@ -6,5 +6,5 @@ export const definitions: Readonly<Record<string, unknown>> = {
 "StorageVersion": {"properties":{"spec":{"$ref":"StorageVersionSpec"},"status":{"$ref":"StorageVersionStatus"}},"required":["metadata"],"present":["spec","status"]},
 "StorageVersionCondition": {"properties":{"lastTransitionTime":{"$ref":"#Time"},"message":{"type":"string"},"observedGeneration":{"type":"integer"},"reason":{"type":"string"},"status":{"type":"string"},"type":{"type":"string"}},"required":["message","reason","status","type"]},
 "StorageVersionSpec": {"alias":{"type":"object","additionalProperties":{}}},
-"StorageVersionStatus": {"properties":{"commonEncodingVersion":{"type":"string"},"conditions":{"type":"array","items":{"$ref":"StorageVersionCondition"},"listKeys":["type"]},"storageVersions":{"type":"array","items":{"$ref":"ServerStorageVersion"},"listKeys":["apiServerID"]}}}
+"StorageVersionStatus": {"properties":{"commonEncodingVersion":{"type":"string"},"conditions":{"type":"array","items":{"$ref":"StorageVersionCondition"}},"storageVersions":{"type":"array","items":{"$ref":"ServerStorageVersion"}}}}
 }

@@ -2,7 +2,7 @@
 
 /** Schemas of `autoscaling/v1` by name, as `SchemaOf` reads them. */
 export const definitions: Readonly<Record<string, unknown>> = {
-"CrossVersionObjectReference": {"properties":{"apiVersion":{"type":"string"},"kind":{"type":"string"},"name":{"type":"string"}},"required":["kind","name"],"mapType":"atomic"},
+"CrossVersionObjectReference": {"properties":{"apiVersion":{"type":"string"},"kind":{"type":"string"},"name":{"type":"string"}},"required":["kind","name"]},
 "HorizontalPodAutoscaler": {"properties":{"spec":{"$ref":"HorizontalPodAutoscalerSpec"},"status":{"$ref":"HorizontalPodAutoscalerStatus"}},"required":["spec"],"present":["status"]},
 "HorizontalPodAutoscalerSpec": {"properties":{"maxReplicas":{"type":"integer"},"minReplicas":{"type":"integer"},"scaleTargetRef":{"$ref":"CrossVersionObjectReference"},"targetCPUUtilizationPercentage":{"type":"integer"}},"required":["maxReplicas","scaleTargetRef"]},
 "HorizontalPodAutoscalerStatus": {"properties":{"currentCPUUtilizationPercentage":{"type":"integer"},"currentReplicas":{"type":"integer"},"desiredReplicas":{"type":"integer"},"lastScaleTime":{"$ref":"#Time"},"observedGeneration":{"type":"integer"}},"required":["currentReplicas","desiredReplicas"]},

@@ -5,5 +5,5 @@ export const definitions: Readonly<Record<string, unknown>> = {
 "CertificateSigningRequest": {"properties":{"spec":{"$ref":"CertificateSigningRequestSpec"},"status":{"$ref":"CertificateSigningRequestStatus"}},"required":["spec"],"present":["status"]},
 "CertificateSigningRequestCondition": {"properties":{"lastTransitionTime":{"$ref":"#Time"},"lastUpdateTime":{"$ref":"#Time"},"message":{"type":"string"},"reason":{"type":"string"},"status":{"type":"string"},"type":{"type":"string"}},"required":["status","type"]},
 "CertificateSigningRequestSpec": {"properties":{"expirationSeconds":{"type":"integer"},"extra":{"type":"object","additionalProperties":{"type":"array","items":{"type":"string"}}},"groups":{"type":"array","items":{"type":"string"}},"request":{"$ref":"#Bytes"},"signerName":{"type":"string"},"uid":{"type":"string"},"usages":{"type":"array","items":{"type":"string"}},"username":{"type":"string"}},"required":["request","signerName"]},
-"CertificateSigningRequestStatus": {"properties":{"certificate":{"$ref":"#Bytes"},"conditions":{"type":"array","items":{"$ref":"CertificateSigningRequestCondition"},"listKeys":["type"]}}}
+"CertificateSigningRequestStatus": {"properties":{"certificate":{"$ref":"#Bytes"},"conditions":{"type":"array","items":{"$ref":"CertificateSigningRequestCondition"}}}}
 }

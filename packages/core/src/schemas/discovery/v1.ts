@@ -5,7 +5,7 @@ export const definitions: Readonly<Record<string, unknown>> = {
 "Endpoint": {"properties":{"addresses":{"type":"array","items":{"type":"string"}},"conditions":{"$ref":"EndpointConditions"},"deprecatedTopology":{"type":"object","additionalProperties":{"type":"string"}},"hints":{"$ref":"EndpointHints"},"hostname":{"type":"string"},"nodeName":{"type":"string"},"targetRef":{"$ref":"core/v1#ObjectReference"},"zone":{"type":"string"}},"required":["addresses"]},
 "EndpointConditions": {"properties":{"ready":{"type":"boolean"},"serving":{"type":"boolean"},"terminating":{"type":"boolean"}}},
 "EndpointHints": {"properties":{"forNodes":{"type":"array","items":{"$ref":"ForNode"}},"forZones":{"type":"array","items":{"$ref":"ForZone"}}}},
-"EndpointPort": {"properties":{"appProtocol":{"type":"string"},"name":{"type":"string"},"port":{"type":"integer"},"protocol":{"type":"string"}},"mapType":"atomic"},
+"EndpointPort": {"properties":{"appProtocol":{"type":"string"},"name":{"type":"string"},"port":{"type":"integer"},"protocol":{"type":"string"}}},
 "EndpointSlice": {"properties":{"addressType":{"type":"string"},"endpoints":{"type":"array","items":{"$ref":"Endpoint"}},"ports":{"type":"array","items":{"$ref":"EndpointPort"}}},"required":["addressType"]},
 "ForNode": {"properties":{"name":{"type":"string"}},"required":["name"]},
 "ForZone": {"properties":{"name":{"type":"string"}},"required":["name"]}

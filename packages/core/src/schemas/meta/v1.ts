@@ -6,7 +6,7 @@ export const definitions: Readonly<Record<string, unknown>> = {
 "DeleteOptions": {"properties":{"apiVersion":{"type":"string"},"dryRun":{"type":"array","items":{"type":"string"}},"gracePeriodSeconds":{"type":"integer"},"ignoreStoreReadErrorWithClusterBreakingPotential":{"type":"boolean"},"kind":{"type":"string"},"orphanDependents":{"type":"boolean"},"preconditions":{"$ref":"Preconditions"},"propagationPolicy":{"type":"string"}}},
 "FieldSelectorRequirement": {"properties":{"key":{"type":"string"},"operator":{"type":"string"},"values":{"type":"array","items":{"type":"string"}}},"required":["key","operator"]},
 "GroupResource": {"properties":{"group":{"type":"string"},"resource":{"type":"string"}},"required":["group","resource"]},
-"LabelSelector": {"properties":{"matchExpressions":{"type":"array","items":{"$ref":"LabelSelectorRequirement"}},"matchLabels":{"type":"object","additionalProperties":{"type":"string"}}},"mapType":"atomic"},
+"LabelSelector": {"properties":{"matchExpressions":{"type":"array","items":{"$ref":"LabelSelectorRequirement"}},"matchLabels":{"type":"object","additionalProperties":{"type":"string"}}}},
 "LabelSelectorRequirement": {"properties":{"key":{"type":"string"},"operator":{"type":"string"},"values":{"type":"array","items":{"type":"string"}}},"required":["key","operator"]},
 "Preconditions": {"properties":{"resourceVersion":{"type":"string"},"uid":{"type":"string"}}}
 }

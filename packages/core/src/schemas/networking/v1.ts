@@ -27,8 +27,8 @@ export const definitions: Readonly<Record<string, unknown>> = {
 "NetworkPolicyPort": {"properties":{"endPort":{"type":"integer"},"port":{"$ref":"#IntOrString"},"protocol":{"type":"string"}}},
 "NetworkPolicySpec": {"properties":{"egress":{"type":"array","items":{"$ref":"NetworkPolicyEgressRule"}},"ingress":{"type":"array","items":{"$ref":"NetworkPolicyIngressRule"}},"podSelector":{"$ref":"meta/v1#LabelSelector"},"policyTypes":{"type":"array","items":{"type":"string"}}}},
 "ParentReference": {"properties":{"group":{"type":"string"},"name":{"type":"string"},"namespace":{"type":"string"},"resource":{"type":"string"}},"required":["name","resource"]},
-"ServiceBackendPort": {"properties":{"name":{"type":"string"},"number":{"type":"integer"}},"mapType":"atomic"},
+"ServiceBackendPort": {"properties":{"name":{"type":"string"},"number":{"type":"integer"}}},
 "ServiceCIDR": {"properties":{"spec":{"$ref":"ServiceCIDRSpec"},"status":{"$ref":"ServiceCIDRStatus"}},"present":["spec","status"]},
 "ServiceCIDRSpec": {"properties":{"cidrs":{"type":"array","items":{"type":"string"}}}},
-"ServiceCIDRStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"meta/v1#Condition"},"listKeys":["type"]}}}
+"ServiceCIDRStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"meta/v1#Condition"}}}}
 }

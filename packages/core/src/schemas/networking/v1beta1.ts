@@ -7,5 +7,5 @@ export const definitions: Readonly<Record<string, unknown>> = {
 "ParentReference": {"properties":{"group":{"type":"string"},"name":{"type":"string"},"namespace":{"type":"string"},"resource":{"type":"string"}},"required":["name","resource"]},
 "ServiceCIDR": {"properties":{"spec":{"$ref":"ServiceCIDRSpec"},"status":{"$ref":"ServiceCIDRStatus"}},"present":["spec","status"]},
 "ServiceCIDRSpec": {"properties":{"cidrs":{"type":"array","items":{"type":"string"}}}},
-"ServiceCIDRStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"meta/v1#Condition"},"listKeys":["type"]}}}
+"ServiceCIDRStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"meta/v1#Condition"}}}}
 }

@@ -4,5 +4,5 @@
 export const definitions: Readonly<Record<string, unknown>> = {
 "Overhead": {"properties":{"podFixed":{"type":"object","additionalProperties":{"$ref":"#Quantity"}}}},
 "RuntimeClass": {"properties":{"handler":{"type":"string"},"overhead":{"$ref":"Overhead"},"scheduling":{"$ref":"Scheduling"}},"required":["handler"]},
-"Scheduling": {"properties":{"nodeSelector":{"type":"object","additionalProperties":{"type":"string"},"mapType":"atomic"},"tolerations":{"type":"array","items":{"$ref":"core/v1#Toleration"}}}}
+"Scheduling": {"properties":{"nodeSelector":{"type":"object","additionalProperties":{"type":"string"}},"tolerations":{"type":"array","items":{"$ref":"core/v1#Toleration"}}}}
 }

@@ -5,5 +5,5 @@ export const definitions: Readonly<Record<string, unknown>> = {
 "Eviction": {"properties":{"deleteOptions":{"$ref":"meta/v1#DeleteOptions"}}},
 "PodDisruptionBudget": {"properties":{"spec":{"$ref":"PodDisruptionBudgetSpec"},"status":{"$ref":"PodDisruptionBudgetStatus"}},"present":["spec","status"]},
 "PodDisruptionBudgetSpec": {"properties":{"maxUnavailable":{"$ref":"#IntOrString"},"minAvailable":{"$ref":"#IntOrString"},"selector":{"$ref":"meta/v1#LabelSelector"},"unhealthyPodEvictionPolicy":{"type":"string"}}},
-"PodDisruptionBudgetStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"meta/v1#Condition"},"listKeys":["type"]},"currentHealthy":{"type":"integer"},"desiredHealthy":{"type":"integer"},"disruptedPods":{"type":"object","additionalProperties":{"$ref":"#Time"}},"disruptionsAllowed":{"type":"integer"},"expectedPods":{"type":"integer"},"observedGeneration":{"type":"integer"}}}
+"PodDisruptionBudgetStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"meta/v1#Condition"}},"currentHealthy":{"type":"integer"},"desiredHealthy":{"type":"integer"},"disruptedPods":{"type":"object","additionalProperties":{"$ref":"#Time"}},"disruptionsAllowed":{"type":"integer"},"expectedPods":{"type":"integer"},"observedGeneration":{"type":"integer"}}}
 }

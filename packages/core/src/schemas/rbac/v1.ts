@@ -8,6 +8,6 @@ export const definitions: Readonly<Record<string, unknown>> = {
 "PolicyRule": {"properties":{"apiGroups":{"type":"array","items":{"type":"string"}},"nonResourceURLs":{"type":"array","items":{"type":"string"}},"resourceNames":{"type":"array","items":{"type":"string"}},"resources":{"type":"array","items":{"type":"string"}},"verbs":{"type":"array","items":{"type":"string"}}},"required":["verbs"]},
 "Role": {"properties":{"rules":{"type":"array","items":{"$ref":"PolicyRule"}}}},
 "RoleBinding": {"properties":{"roleRef":{"$ref":"RoleRef"},"subjects":{"type":"array","items":{"$ref":"Subject"}}},"required":["roleRef"]},
-"RoleRef": {"properties":{"apiGroup":{"type":"string"},"kind":{"type":"string"},"name":{"type":"string"}},"required":["kind","name"],"mapType":"atomic"},
-"Subject": {"properties":{"apiGroup":{"type":"string"},"kind":{"type":"string"},"name":{"type":"string"},"namespace":{"type":"string"}},"required":["kind","name"],"mapType":"atomic"}
+"RoleRef": {"properties":{"apiGroup":{"type":"string"},"kind":{"type":"string"},"name":{"type":"string"}},"required":["kind","name"]},
+"Subject": {"properties":{"apiGroup":{"type":"string"},"kind":{"type":"string"},"name":{"type":"string"},"namespace":{"type":"string"}},"required":["kind","name"]}
 }

@@ -2,7 +2,7 @@
 
 /** Schemas of `resource/v1` by name, as `SchemaOf` reads them. */
 export const definitions: Readonly<Record<string, unknown>> = {
-"AllocatedDeviceStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"meta/v1#Condition"},"listKeys":["type"]},"data":{"type":"object","additionalProperties":{}},"device":{"type":"string"},"driver":{"type":"string"},"networkData":{"$ref":"NetworkDeviceData"},"pool":{"type":"string"},"shareID":{"type":"string"}},"required":["device","driver","pool"]},
+"AllocatedDeviceStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"meta/v1#Condition"}},"data":{"type":"object","additionalProperties":{}},"device":{"type":"string"},"driver":{"type":"string"},"networkData":{"$ref":"NetworkDeviceData"},"pool":{"type":"string"},"shareID":{"type":"string"}},"required":["device","driver","pool"]},
 "AllocationResult": {"properties":{"allocationTimestamp":{"$ref":"#Time"},"devices":{"$ref":"DeviceAllocationResult"},"nodeSelector":{"$ref":"core/v1#NodeSelector"}}},
 "CELDeviceSelector": {"properties":{"expression":{"type":"string"}},"required":["expression"]},
 "CapacityRequestPolicy": {"properties":{"default":{"$ref":"#Quantity"},"validRange":{"$ref":"CapacityRequestPolicyRange"},"validValues":{"type":"array","items":{"$ref":"#Quantity"}}}},
@@ -35,7 +35,7 @@ export const definitions: Readonly<Record<string, unknown>> = {
 "ResourceClaim": {"properties":{"spec":{"$ref":"ResourceClaimSpec"},"status":{"$ref":"ResourceClaimStatus"}},"required":["spec"],"present":["status"]},
 "ResourceClaimConsumerReference": {"properties":{"apiGroup":{"type":"string"},"name":{"type":"string"},"resource":{"type":"string"},"uid":{"type":"string"}},"required":["name","resource","uid"]},
 "ResourceClaimSpec": {"properties":{"devices":{"$ref":"DeviceClaim"}}},
-"ResourceClaimStatus": {"properties":{"allocation":{"$ref":"AllocationResult"},"devices":{"type":"array","items":{"$ref":"AllocatedDeviceStatus"},"listKeys":["driver","device","pool","shareID"]},"reservedFor":{"type":"array","items":{"$ref":"ResourceClaimConsumerReference"},"listKeys":["uid"]}}},
+"ResourceClaimStatus": {"properties":{"allocation":{"$ref":"AllocationResult"},"devices":{"type":"array","items":{"$ref":"AllocatedDeviceStatus"}},"reservedFor":{"type":"array","items":{"$ref":"ResourceClaimConsumerReference"}}}},
 "ResourceClaimTemplate": {"properties":{"spec":{"$ref":"ResourceClaimTemplateSpec"}},"required":["spec"]},
 "ResourceClaimTemplateSpec": {"properties":{"metadata":{"$ref":"#ObjectMetaInput"},"spec":{"$ref":"ResourceClaimSpec"}},"required":["spec"]},
 "ResourcePool": {"properties":{"generation":{"type":"integer"},"name":{"type":"string"},"resourceSliceCount":{"type":"integer"}},"required":["generation","name","resourceSliceCount"]},

@@ -5,10 +5,10 @@ export const definitions: Readonly<Record<string, unknown>> = {
 "DeviceTaint": {"properties":{"effect":{"type":"string"},"key":{"type":"string"},"timeAdded":{"$ref":"#Time"},"value":{"type":"string"}},"required":["effect","key"]},
 "DeviceTaintRule": {"properties":{"spec":{"$ref":"DeviceTaintRuleSpec"},"status":{"$ref":"DeviceTaintRuleStatus"}},"required":["spec"],"present":["status"]},
 "DeviceTaintRuleSpec": {"properties":{"deviceSelector":{"$ref":"DeviceTaintSelector"},"taint":{"$ref":"DeviceTaint"}},"required":["taint"]},
-"DeviceTaintRuleStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"meta/v1#Condition"},"listKeys":["type"]}}},
+"DeviceTaintRuleStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"meta/v1#Condition"}}}},
 "DeviceTaintSelector": {"properties":{"device":{"type":"string"},"driver":{"type":"string"},"pool":{"type":"string"}}},
 "PoolStatus": {"properties":{"allocatedDevices":{"type":"integer"},"availableDevices":{"type":"integer"},"driver":{"type":"string"},"generation":{"type":"integer"},"nodeName":{"type":"string"},"poolName":{"type":"string"},"resourceSliceCount":{"type":"integer"},"totalDevices":{"type":"integer"},"unavailableDevices":{"type":"integer"},"validationError":{"type":"string"}},"required":["driver","generation","poolName"]},
 "ResourcePoolStatusRequest": {"properties":{"spec":{"$ref":"ResourcePoolStatusRequestSpec"},"status":{"$ref":"ResourcePoolStatusRequestStatus"}},"required":["metadata","spec"]},
 "ResourcePoolStatusRequestSpec": {"properties":{"driver":{"type":"string"},"limit":{"type":"integer"},"poolName":{"type":"string"}},"required":["driver"]},
-"ResourcePoolStatusRequestStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"meta/v1#Condition"},"listKeys":["type"]},"poolCount":{"type":"integer"},"pools":{"type":"array","items":{"$ref":"PoolStatus"}}},"required":["poolCount"]}
+"ResourcePoolStatusRequestStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"meta/v1#Condition"}},"poolCount":{"type":"integer"},"pools":{"type":"array","items":{"$ref":"PoolStatus"}}},"required":["poolCount"]}
 }

@@ -9,13 +9,13 @@ export const definitions: Readonly<Record<string, unknown>> = {
 "PodGroupResourceClaimStatus": {"properties":{"name":{"type":"string"},"resourceClaimName":{"type":"string"}},"required":["name"]},
 "PodGroupSchedulingConstraints": {"properties":{"topology":{"type":"array","items":{"$ref":"TopologyConstraint"}}}},
 "PodGroupSchedulingPolicy": {"properties":{"basic":{"$ref":"BasicSchedulingPolicy"},"gang":{"$ref":"GangSchedulingPolicy"}}},
-"PodGroupSpec": {"properties":{"disruptionMode":{"type":"string"},"podGroupTemplateRef":{"$ref":"PodGroupTemplateReference"},"priority":{"type":"integer"},"priorityClassName":{"type":"string"},"resourceClaims":{"type":"array","items":{"$ref":"PodGroupResourceClaim"},"listKeys":["name"]},"schedulingConstraints":{"$ref":"PodGroupSchedulingConstraints"},"schedulingPolicy":{"$ref":"PodGroupSchedulingPolicy"}},"required":["schedulingPolicy"]},
-"PodGroupStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"meta/v1#Condition"},"listKeys":["type"]},"resourceClaimStatuses":{"type":"array","items":{"$ref":"PodGroupResourceClaimStatus"},"listKeys":["name"]}}},
-"PodGroupTemplate": {"properties":{"disruptionMode":{"type":"string"},"name":{"type":"string"},"priority":{"type":"integer"},"priorityClassName":{"type":"string"},"resourceClaims":{"type":"array","items":{"$ref":"PodGroupResourceClaim"},"listKeys":["name"]},"schedulingConstraints":{"$ref":"PodGroupSchedulingConstraints"},"schedulingPolicy":{"$ref":"PodGroupSchedulingPolicy"}},"required":["name","schedulingPolicy"]},
+"PodGroupSpec": {"properties":{"disruptionMode":{"type":"string"},"podGroupTemplateRef":{"$ref":"PodGroupTemplateReference"},"priority":{"type":"integer"},"priorityClassName":{"type":"string"},"resourceClaims":{"type":"array","items":{"$ref":"PodGroupResourceClaim"}},"schedulingConstraints":{"$ref":"PodGroupSchedulingConstraints"},"schedulingPolicy":{"$ref":"PodGroupSchedulingPolicy"}},"required":["schedulingPolicy"]},
+"PodGroupStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"meta/v1#Condition"}},"resourceClaimStatuses":{"type":"array","items":{"$ref":"PodGroupResourceClaimStatus"}}}},
+"PodGroupTemplate": {"properties":{"disruptionMode":{"type":"string"},"name":{"type":"string"},"priority":{"type":"integer"},"priorityClassName":{"type":"string"},"resourceClaims":{"type":"array","items":{"$ref":"PodGroupResourceClaim"}},"schedulingConstraints":{"$ref":"PodGroupSchedulingConstraints"},"schedulingPolicy":{"$ref":"PodGroupSchedulingPolicy"}},"required":["name","schedulingPolicy"]},
 "PodGroupTemplateReference": {"properties":{"workload":{"$ref":"WorkloadPodGroupTemplateReference"}}},
 "TopologyConstraint": {"properties":{"key":{"type":"string"}},"required":["key"]},
 "TypedLocalObjectReference": {"properties":{"apiGroup":{"type":"string"},"kind":{"type":"string"},"name":{"type":"string"}},"required":["kind","name"]},
 "Workload": {"properties":{"spec":{"$ref":"WorkloadSpec"}},"required":["spec"]},
 "WorkloadPodGroupTemplateReference": {"properties":{"podGroupTemplateName":{"type":"string"},"workloadName":{"type":"string"}},"required":["podGroupTemplateName","workloadName"]},
-"WorkloadSpec": {"properties":{"controllerRef":{"$ref":"TypedLocalObjectReference"},"podGroupTemplates":{"type":"array","items":{"$ref":"PodGroupTemplate"},"listKeys":["name"]}},"required":["podGroupTemplates"]}
+"WorkloadSpec": {"properties":{"controllerRef":{"$ref":"TypedLocalObjectReference"},"podGroupTemplates":{"type":"array","items":{"$ref":"PodGroupTemplate"}}},"required":["podGroupTemplates"]}
 }

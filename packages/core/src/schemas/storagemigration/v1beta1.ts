@@ -4,5 +4,5 @@
 export const definitions: Readonly<Record<string, unknown>> = {
 "StorageVersionMigration": {"properties":{"spec":{"$ref":"StorageVersionMigrationSpec"},"status":{"$ref":"StorageVersionMigrationStatus"}},"present":["spec","status"]},
 "StorageVersionMigrationSpec": {"properties":{"resource":{"$ref":"meta/v1#GroupResource"}},"required":["resource"]},
-"StorageVersionMigrationStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"meta/v1#Condition"},"listKeys":["type"]},"resourceVersion":{"type":"string"}}}
+"StorageVersionMigrationStatus": {"properties":{"conditions":{"type":"array","items":{"$ref":"meta/v1#Condition"}},"resourceVersion":{"type":"string"}}}
 }

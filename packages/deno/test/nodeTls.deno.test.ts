@@ -1,0 +1,70 @@
+import * as Certificates from "@effect-k8s/testing/server/Certificates"
+import { assert, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { once } from "node:events"
+import type { AddressInfo } from "node:net"
+import * as Tls from "node:tls"
+import { deno } from "../src/internal/deno.ts"
+import * as NodeTls from "../src/internal/nodeTls.ts"
+import * as RawStream from "../src/internal/rawStream.ts"
+
+const host = "localhost"
+
+/** A server that counts what it is sent, and says how much it was at the end; a stream to it that keeps its ciphertext. */
+const connect = Effect.gen(function*() {
+  const authority = yield* Certificates.make
+  const { cert, key } = yield* authority.issueServer([host])
+  const server = yield* Effect.acquireRelease(
+    Effect.promise(async () => {
+      const server = Tls.createServer({ cert, key: Redacted.value(key) }, (socket) => {
+        let count = 0
+        socket.on("data", (bytes) => {
+          count += bytes.length
+        })
+        socket.on("end", () => socket.end(String(count)))
+        socket.on("error", () => {})
+      })
+      server.listen(0, "127.0.0.1")
+      await once(server, "listening")
+      return server
+    }),
+    (server) => Effect.sync(() => server.close())
+  )
+  const { port } = server.address() as AddressInfo
+  const ciphertext: Array<Uint8Array> = []
+  const stream = yield* Effect.acquireRelease(
+    Effect.promise(async () => {
+      const raw = RawStream.fromConn(await deno.connect({ hostname: "127.0.0.1", port }))
+      const kept: RawStream.RawStream = {
+        ...raw,
+        write: (bytes) => {
+          ciphertext.push(bytes)
+          return raw.write(bytes)
+        }
+      }
+      return NodeTls.connect(kept, { host, ca: authority.cert })
+    }),
+    ({ destroy }) => Effect.sync(destroy)
+  )
+  return { ciphertext, stream }
+})
+
+it.live("TLS keeps no memory of what is written, and leaves the plaintext to its owner", () =>
+  Effect.gen(function*() {
+    const { ciphertext, stream } = yield* connect
+    const before = ciphertext.splice(0).length
+    assert.isAbove(before, 0, "records of the handshake")
+    const plaintext = new Uint8Array(64 * 1024).fill(7)
+    yield* Effect.promise(async () => {
+      for (let i = 0; i < 16; i++) await stream.write(plaintext)
+    })
+    assert.isAbove(ciphertext.length, 15)
+    assert.deepStrictEqual(ciphertext.map(({ length }) => length).filter((length) => length >= 16 * 1024), [])
+    assert.deepStrictEqual([plaintext.length, plaintext[0], plaintext.at(-1)], [64 * 1024, 7, 7])
+    const answer = yield* Effect.promise(async () => {
+      await stream.closeWrite()
+      return stream.read()
+    })
+    assert.strictEqual(new TextDecoder().decode(answer ?? undefined), String(16 * plaintext.length))
+  }).pipe(Effect.scoped))
