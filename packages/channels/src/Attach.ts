@@ -158,12 +158,7 @@ const start = Effect.fnUntraced(function*(
     client,
     AttachPlan.toRequest({ namespace, pod, container }, plan),
     // Where nothing is to be said of the end of stdin, the protocol that loses least of the output will do.
-    {
-      stdin: plan.leavesStdin || plan.endsStdin && !tty,
-      tty: tty && !plan.leavesStdin,
-      bulk: false,
-      supervised: false
-    },
+    { halfClose: plan.leavesStdin || plan.endsStdin && !tty, tty, bulk: false, supervised: false },
     { ...streams, tty },
     {
       policy: { transport: options.transport ?? "auto", protocols: options.protocols },
@@ -188,7 +183,12 @@ const start = Effect.fnUntraced(function*(
       return `${connection.transport} ${connection.protocol}`
     }
   }
-  yield* Effect.annotateCurrentSpan({ "k8s.container": container, "k8s.protocol": info.protocol })
+  yield* Effect.annotateCurrentSpan({
+    "k8s.container": container,
+    "k8s.transport": connection.transport,
+    "k8s.protocol": info.protocol,
+    "k8s.refused": attempts.map(KubeError.describeAttempt)
+  })
   const session = yield* Session.make({
     connection,
     info,

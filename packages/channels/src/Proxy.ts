@@ -225,7 +225,7 @@ const refusalOf = (protocol: string, { body, status: code }: Refused): KubeError
   return "status" in reason && reason.status !== undefined
     ? reason
     : new KubeError.UpgradeRefused({
-      attempts: [{ protocol, code, body: text.trim().slice(0, 200) }],
+      attempts: [{ protocol, code, body: KubeError.bodyExcerpt(text) }],
       hint: "the program behind the API server may not speak it, or not at this path"
     })
 }

@@ -8,7 +8,7 @@ import * as KubeError from "@effect-k8s/core/KubeError"
 import * as Resource from "@effect-k8s/core/Resource"
 import * as Effect from "effect/Effect"
 import * as PodPorts from "./forward/podPorts.ts"
-import type { Selecting } from "./ForwardTarget.ts"
+import * as ForwardTarget from "./ForwardTarget.ts"
 import type * as Target from "./Target.ts"
 
 /** A node: its kubelet, or another port of it. */
@@ -18,7 +18,7 @@ export interface Node {
 }
 
 /** A pod, a service, of which the API server takes a pod that is ready, or a node. */
-export type ProxyTarget = Target.Target | Selecting<"service"> | Node
+export type ProxyTarget = Target.Target | ForwardTarget.Selecting<"service"> | Node
 
 /** A node. */
 export const node = (name: string): Node => ({ kind: "node", name })
@@ -42,11 +42,8 @@ export interface Resolved {
 }
 
 /** For reading: `pod shop/web-0`. */
-export const format = (target: ProxyTarget): string => {
-  if (!("kind" in target)) return `pod ${target.namespace === undefined ? "" : `${target.namespace}/`}${target.pod}`
-  const namespace = target.kind === "node" ? undefined : target.namespace
-  return `${target.kind} ${namespace === undefined ? "" : `${namespace}/`}${target.name}`
-}
+export const format = (target: ProxyTarget): string =>
+  "kind" in target && target.kind === "node" ? `node ${target.name}` : ForwardTarget.format(target)
 
 // RFC 6335 5.1.
 const isPortName = (port: string): boolean => /^(?=.*[a-z])[a-z0-9](?:[a-z0-9-]{0,13}[a-z0-9])?$/i.test(port)
@@ -74,9 +71,7 @@ export const resolve = Effect.fnUntraced(function*(
   const wrong = [namespace, name].find((part) => part !== undefined && (!Resource.isName(part) || part.includes(":")))
   if (wrong !== undefined) return yield* encode(`${JSON.stringify(wrong)} is not a name`)
   let { port } = options
-  if (typeof port === "number" && !(Number.isInteger(port) && port > 0 && port <= 65_535)) {
-    return yield* encode(`${port} is no port: ports are 1 to 65535`)
-  }
+  if (typeof port === "number" && !PodPorts.isPort(port)) return yield* encode(PodPorts.outOfRange(port))
   if (typeof port === "string" && !isPortName(port)) {
     return yield* encode(`${JSON.stringify(port)} is no name of a port`)
   }

@@ -5,6 +5,7 @@
 import * as ForwardChannels from "../protocol/ForwardChannels.ts"
 import * as ForwardPairs from "../protocol/ForwardPairs.ts"
 import * as ForwardTunnel from "../protocol/ForwardTunnel.ts"
+import type { Transport } from "./Connection.ts"
 
 /**
  * What carries forwarded connections: SPDY inside WebSocket messages (`tunnel`), SPDY, or WebSocket alone, which takes an
@@ -29,6 +30,9 @@ export const offers = (policy: Policy): ReadonlyArray<ForwardTransport> =>
 /** Which of them: `tunnel SPDY/3.1+portforward.k8s.io`. */
 export const describe = (transport: ForwardTransport): string => `${transport} ${protocols[transport]}`
 
+/** The upgrade that each is. */
+export const upgradeOf = (transport: ForwardTransport): Transport => transport === "spdy" ? "spdy" : "websocket"
+
 /** The method that each is asked for by, of which roles know two verbs. */
 export const methods: Readonly<Record<ForwardTransport, "GET" | "POST">> = {
   tunnel: "GET",
@@ -44,13 +48,16 @@ export interface Refusal {
   readonly message?: string | undefined
 }
 
+/** Whether what stands before the server has failed, which says nothing of what the server speaks. */
+export const isGatewayFailure = ({ code }: Refusal): boolean => code >= 502 && code <= 504
+
 /**
  * Whether another protocol may fare better: GET and POST are two verbs, of which a role may grant only one; servers and
  * proxies that do not know the upgrade say 400, 403, 405, 426 or 501, and a proxy that fails on it 502 to 504. Final is
  * what the API server says of the request: no such pod, unknown credentials, too many requests.
  */
 export const isWorthAnother = ({ body, code, message }: Refusal): boolean => {
-  if (code === 403 || (code >= 502 && code <= 504)) return true
+  if (code === 403 || isGatewayFailure({ body, code })) return true
   return body === "status"
     // A proxy on the way has removed the header; it may know the other upgrade.
     ? code === 400 && message === "Upgrade request required"

@@ -18,6 +18,8 @@ export interface FrameWriter {
    * its turn is not made.
    */
   readonly exclusively: (write: Effect.Effect<void, TransportError>) => Effect.Effect<void, TransportError>
+  /** Runs a write in the background when it is its turn. Those before it have theirs before, and those after it after. */
+  readonly later: (write: Effect.Effect<void, TransportError>) => Effect.Effect<void>
   /** Runs the last write in the caller's fiber, unless one was cut short: it would pass for the rest of that frame. */
   readonly lastly: (write: Effect.Effect<void, TransportError>) => Effect.Effect<void>
 }
@@ -51,6 +53,11 @@ export const make: Effect.Effect<FrameWriter, never, Scope.Scope> = Effect.map(S
           Effect.flatMap((fiber) => restore(Fiber.join(fiber)))
         )
       }),
+    // One fiber is enough where nobody waits: only the end of the scope interrupts it.
+    later: (write) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.andThen(restore(lock.take(1)), Effect.ignore(Effect.onExit(restore(write), settle)))
+      ).pipe(Effect.forkIn(scope, { startImmediately: true }), Effect.asVoid),
     lastly: (write) => Effect.ignore(lock.withPermit(Effect.suspend(() => broken ? Effect.void : write)))
   }
 })

@@ -9,8 +9,8 @@ import type { Transport } from "./Connection.ts"
 
 /** What the command needs of its connection. */
 export interface Intent {
-  /** The user writes stdin, and its end must reach the command; or the end of no stdin must not be told for one. */
-  readonly stdin: boolean
+  /** v4 will not do: the end of stdin must be told, or it would tell one that nobody means. */
+  readonly halfClose: boolean
   readonly tty: boolean
   /** Much data: worth a protocol that servers carry cheaply. */
   readonly bulk: boolean
@@ -68,8 +68,8 @@ export const describe = (offer: Offer): string => `${offer.transport} ${offer.pr
 export const offers = (intent: Intent, policy: Policy): Offers => {
   const { protocols, transport } = policy
   if (protocols !== undefined) return [{ transport: transport === "spdy" ? "spdy" : "websocket", protocols }]
-  const isBare = !intent.tty && !intent.stdin && !intent.supervised
-  const first = intent.tty ? either : intent.stdin ? halfCloseable : intent.supervised ? either : outputOnly
+  const isBare = !intent.tty && !intent.halfClose && !intent.supervised
+  const first = intent.halfClose ? halfCloseable : isBare ? outputOnly : either
   switch (transport) {
     case "spdy":
       return [spdy]
@@ -137,6 +137,6 @@ export const isNeverOpened = (status: string): boolean => {
 
 /** Whether the refusals leave no protocol in which the end of stdin can be said, and that is all that they say. */
 export const isHalfCloseUnsupported = (intent: Intent, refusals: ReadonlyArray<Refusal>): boolean =>
-  intent.stdin && !intent.tty && refusals.some((refusal) =>
+  intent.halfClose && refusals.some((refusal) =>
     refusal.offer.transport === "websocket" && isSubprotocolRefused(refusal)
   ) && refusals.every((refusal) => refusal.body !== "status" && isTransportRefused(refusal))

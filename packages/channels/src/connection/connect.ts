@@ -2,22 +2,20 @@
  * Opens a connection for a command: offers protocols in the order that `Negotiation` says, and turns refusals into the
  * error they stand for.
  */
-import * as KubeClient from "@effect-k8s/core/KubeClient"
+import type * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as KubeError from "@effect-k8s/core/KubeError"
-import * as Status from "@effect-k8s/core/Status"
 import type { Refused as Refusing } from "@effect-k8s/core/Transport"
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
+import * as Arr from "effect/Array"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
-import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as RemoteCommand from "../protocol/RemoteCommand.ts"
 import type { Connection, Streams } from "./Connection.ts"
 import * as Negotiation from "./Negotiation.ts"
+import * as Refusals from "./refusals.ts"
+import * as rememberTransports from "./rememberTransports.ts"
 import { reopening } from "./reopening.ts"
 import type { Opened } from "./shakeHands.ts"
 import * as SpdyUpgrade from "./SpdyUpgrade.ts"
@@ -28,13 +26,6 @@ import * as WebSocketUpgrade from "./WebSocketUpgrade.ts"
 export interface Connected {
   readonly connection: Connection
   readonly attempts: ReadonlyArray<KubeError.UpgradeAttempt>
-}
-
-const decoder = new TextDecoder()
-
-const excerpt = (body: string): string => {
-  const text = body.trim()
-  return text.length > 200 ? `${text.slice(0, 200)}...` : text
 }
 
 // The API server knows no default container and no names of others: its 400 says so in words.
@@ -79,11 +70,8 @@ const fromStatuses = (refused: ReadonlyArray<Refused>, pod: string): KubeError.K
   const reasons = refused.filter(hasStatus).map(({ reason }) => reason)
   const last = reasons.at(-1)
   if (last?._tag === "BadRequest") return containerRefused(last, pod) ?? last
-  if (last?._tag !== "Forbidden") return last
-  const messages = reasons.flatMap((reason) => reason._tag === "Forbidden" ? [reason.status.message ?? ""] : [])
-  const { code, status: { details, reason } } = last
-  const message = Array.from(new Set(messages)).join("; ")
-  return new KubeError.Forbidden({ code, status: { status: "Failure", code, reason, details, message } })
+  const forbidden = reasons.filter((reason) => reason._tag === "Forbidden")
+  return last?._tag === "Forbidden" && Arr.isArrayNonEmpty(forbidden) ? Refusals.forbidden(forbidden) : last
 }
 
 /** The error that all refusals together stand for. */
@@ -107,19 +95,11 @@ const toReason = (
     : reason
 }
 
-const remember = (client: KubeClient.KubeClient["Service"], event: TransportMemory.Event): Effect.Effect<void> =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) =>
-    Ref.update(client.memory, (memory) =>
-      Context.add(
-        memory,
-        TransportMemory.Known,
-        TransportMemory.step(Context.get(memory, TransportMemory.Known), now, event)
-      )))
-
-/** Whether the upgrade broke on its way, rather than the way to the server. */
-const isBroken = ({ reason }: KubeError.KubeError): boolean =>
-  reason._tag === "UpgradeRefused" ||
-  reason._tag === "Transport" && ["ConnectionLost", "NotHttp", "NoAnswer"].includes(reason.error.reason._tag)
+const remember = (
+  client: KubeClient.KubeClient["Service"],
+  event: TransportMemory.Event<Negotiation.Offer, Negotiation.Refusal>
+): Effect.Effect<void> =>
+  rememberTransports.remember(client, (state, now) => TransportMemory.commands.step(state, now, event))
 
 /** A handshake that broke, as an attempt. */
 const toAttempts = (
@@ -128,7 +108,7 @@ const toAttempts = (
 ): ReadonlyArray<KubeError.UpgradeAttempt> =>
   reason._tag === "UpgradeRefused"
     ? reason.attempts
-    : [{ protocol: Negotiation.describe(offer), code: undefined, body: excerpt(reason.message) }]
+    : [{ protocol: Negotiation.describe(offer), code: undefined, body: KubeError.bodyExcerpt(reason.message) }]
 
 /** What is asked for, and how. */
 export interface Settings {
@@ -178,28 +158,16 @@ export const connect = Effect.fnUntraced(function*(
     offer: Negotiation.Offer,
     answer: Refusing
   ): Effect.fn.Return<Negotiation.Refusal> {
-    const body = settings.conceal(decoder.decode(answer.body))
-    const retryAfterMillis = yield* KubeClient.retryAfterMillis(answer.headers)
-    const reason = KubeError.reasonFromAnswer({ code: answer.status, body, retryAfterMillis })
-    const status = Option.getOrUndefined(Status.fromText(body))
-    const refusal: Negotiation.Refusal = {
-      offer,
-      code: answer.status,
-      body: answer.body.length === 0 ? "empty" : status === undefined ? "text" : "status",
-      message: status?.message
-    }
-    attempts.push({ protocol: Negotiation.describe(offer), code: answer.status, body: excerpt(body) })
+    const { excerpt, reason, refusal: told } = yield* Refusals.read(answer, settings.conceal)
+    const refusal: Negotiation.Refusal = { offer, ...told }
+    attempts.push({ protocol: Negotiation.describe(offer), code: answer.status, body: excerpt })
     refused.push({ refusal, reason })
     return refusal
   })
 
-  const now = yield* Clock.currentTimeMillis
-  const memory = Context.get(yield* Ref.get(client.memory), TransportMemory.Known)
-  let rest: ReadonlyArray<Negotiation.Offer> = TransportMemory.order(
-    memory,
-    now,
-    Negotiation.offers(intent, settings.policy),
-    namespace
+  let rest = yield* rememberTransports.recall(
+    client,
+    (state, now) => TransportMemory.commands.order(state, now, Negotiation.offers(intent, settings.policy), namespace)
   )
   let broken: KubeError.KubeError | undefined
   for (let offer = rest[0]; offer !== undefined; offer = rest[0]) {
@@ -208,7 +176,7 @@ export const connect = Effect.fnUntraced(function*(
     const result = yield* Effect.result(open(offer))
     if (Result.isFailure(result)) {
       broken = result.failure
-      if (!isBroken(broken)) return yield* broken
+      if (!Refusals.isBroken(broken)) return yield* broken
       yield* remember(client, { _tag: "Failed", transport })
       rest = Negotiation.remainingAfterBreak(rest, offer, settings.fallback ?? "safe")
       attempts.push(...toAttempts(broken, offer))
@@ -227,7 +195,7 @@ export const connect = Effect.fnUntraced(function*(
       }
       const reopen = (status: string): Effect.Effect<Connection | undefined> =>
         Effect.gen(function*() {
-          const body = excerpt(settings.conceal(status))
+          const body = KubeError.bodyExcerpt(settings.conceal(status))
           attempts.push({ protocol: `websocket ${connection.protocol}`, code: 101, body })
           const { answer } = yield* open(other)
           if (answer._tag === "Opened") {

@@ -3,14 +3,13 @@
  * refusals into the error they stand for.
  */
 import type { ByteDuplex } from "@effect-k8s/core/ByteDuplex"
-import * as KubeClient from "@effect-k8s/core/KubeClient"
+import type * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as KubeError from "@effect-k8s/core/KubeError"
-import * as Status from "@effect-k8s/core/Status"
 import type { Refused } from "@effect-k8s/core/Transport"
+import * as Arr from "effect/Array"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as ForwardChannels from "../protocol/ForwardChannels.ts"
@@ -18,7 +17,10 @@ import * as ForwardPairs from "../protocol/ForwardPairs.ts"
 import type { ForwardProtocol } from "../protocol/ForwardProtocol.ts"
 import * as ForwardTunnel from "../protocol/ForwardTunnel.ts"
 import * as Negotiation from "./ForwardNegotiation.ts"
+import * as Refusals from "./refusals.ts"
+import * as rememberTransports from "./rememberTransports.ts"
 import * as SpdyUpgrade from "./SpdyUpgrade.ts"
+import * as TransportMemory from "./TransportMemory.ts"
 import { makeMasks } from "./WebSocketConnection.ts"
 import * as WebSocketUpgrade from "./WebSocketUpgrade.ts"
 
@@ -44,13 +46,6 @@ export interface PerConnection {
   readonly _tag: "PerConnection"
   readonly transport: "websocket"
   readonly attempts: ReadonlyArray<KubeError.UpgradeAttempt>
-}
-
-const decoder = new TextDecoder()
-
-const excerpt = (body: string): string => {
-  const text = body.trim()
-  return text.length > 200 ? `${text.slice(0, 200)}...` : text
 }
 
 const hint = (code: number): string | undefined => {
@@ -90,14 +85,6 @@ const request = ({ namespace, pod, port }: Where, transport: Negotiation.Forward
   info: { verb: "port-forward", resource: "pods/portforward", namespace, name: pod }
 })
 
-/** A handshake that was broken off, or answered by no HTTP: what is between may not know this upgrade but another. */
-const isHandshakeBroken = ({ reason }: KubeError.KubeError): boolean => {
-  if (reason._tag === "UpgradeRefused") return true
-  if (reason._tag !== "Transport") return false
-  const { _tag } = reason.error.reason
-  return _tag === "ConnectionLost" || _tag === "NotHttp" || _tag === "NoAnswer"
-}
-
 /**
  * Opens a connection in the current scope. Every refusal is a `KubeError`: by the Status where there is one, else
  * `UpgradeRefused` with all that was tried; `Transport` where there was no connection or no answer in time.
@@ -109,6 +96,12 @@ export const connectForward = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Carrier | PerConnection, KubeError.KubeError, Scope.Scope> {
   const scope = yield* Effect.scope
   const attempts: Array<KubeError.UpgradeAttempt> = []
+  const refusals: Array<TransportMemory.ForwardRefusal> = []
+  const { namespace } = where
+  const remember = (event: TransportMemory.Event<Negotiation.ForwardTransport, TransportMemory.ForwardRefusal>) =>
+    rememberTransports.remember(client, (state, now) => TransportMemory.forwards.step(state, now, event))
+  const hasFailed = (transport: Negotiation.ForwardTransport) =>
+    remember({ _tag: "Failed", transport: Negotiation.upgradeOf(transport) })
   const asked = { ...request(where, "tunnel").info, server: client.cluster.server }
   const fail = (reason: KubeError.KubeErrorReason) => new KubeError.KubeError({ reason, request: asked })
 
@@ -143,16 +136,11 @@ export const connectForward = Effect.fnUntraced(function*(
     rest: ReadonlyArray<Negotiation.ForwardTransport>,
     answer: Refused
   ): Effect.fn.Return<Tried> {
-    const body = decoder.decode(answer.body)
-    const retryAfterMillis = yield* KubeClient.retryAfterMillis(answer.headers)
-    const status = Option.getOrUndefined(Status.fromText(body))
-    attempts.push({ protocol: Negotiation.describe(transport), code: answer.status, body: excerpt(body) })
-    const refusal: Negotiation.Refusal = {
-      code: answer.status,
-      body: answer.body.length === 0 ? "empty" : status === undefined ? "text" : "status",
-      message: status?.message
-    }
-    const reason = KubeError.reasonFromAnswer({ code: answer.status, body, retryAfterMillis })
+    const { excerpt, reason, refusal } = yield* Refusals.read(answer)
+    attempts.push({ protocol: Negotiation.describe(transport), code: answer.status, body: excerpt })
+    // What a gateway says of the moment says nothing of the next minutes.
+    if (Negotiation.isGatewayFailure(refusal)) yield* hasFailed(transport)
+    else refusals.push({ ...refusal, offer: transport })
     return {
       _tag: "Failed",
       error: fail(reason),
@@ -169,17 +157,25 @@ export const connectForward = Effect.fnUntraced(function*(
     if (Result.isFailure(result)) {
       const error = result.failure
       if (error.reason._tag === "UpgradeRefused") attempts.push(...error.reason.attempts)
-      return { _tag: "Failed", error, isFinal: !isHandshakeBroken(error), rest }
+      const isBroken = Refusals.isBroken(error)
+      if (isBroken) yield* hasFailed(transport)
+      return { _tag: "Failed", error, isFinal: !isBroken, rest }
     }
     const answer = result.success
     if (answer._tag === "Refused") return yield* refused(transport, rest, answer)
+    yield* remember({ _tag: "Opened", offer: transport, refusals, namespace })
     const { duplex } = answer
     const protocol = protocolOf(transport)
     return { _tag: "Opened", carrier: { _tag: "Carrier", transport, duplex, protocol, attempts: [...attempts] } }
   })
 
   let failures: ReadonlyArray<KubeError.KubeError> = []
-  let rest = Negotiation.offers(settings.policy)
+  let rest = yield* rememberTransports.recall(client, (state, now): ReadonlyArray<Negotiation.ForwardTransport> => {
+    const offers = Negotiation.offers(settings.policy)
+    const [last, others] = [offers.slice(-1), offers.slice(0, -1)]
+    // The last one takes a connection for each: it is not preferred to any that may be taken.
+    return [...TransportMemory.forwards.order(state, now, others, namespace), ...last]
+  })
   for (let transport = rest[0]; transport !== undefined; transport = rest[0]) {
     if (transport === "websocket" && where.port === undefined) return { _tag: "PerConnection", transport, attempts }
     const inner = yield* Scope.fork(scope)
@@ -201,16 +197,8 @@ const summary = (
   attempts: ReadonlyArray<KubeError.UpgradeAttempt>,
   fail: (reason: KubeError.KubeErrorReason) => KubeError.KubeError
 ): Effect.Effect<never, KubeError.KubeError> => {
-  // Where several roles are missing, each is told.
   const forbidden = failures.flatMap(({ reason }) => reason._tag === "Forbidden" ? [reason] : [])
-  const last = forbidden.at(-1)
-  if (last !== undefined) {
-    const { code, status: { details, reason } } = last
-    const message = Array.from(new Set(forbidden.map(({ status }) => status.message ?? ""))).join("; ")
-    return Effect.fail(
-      fail(new KubeError.Forbidden({ code, status: { status: "Failure", code, reason, details, message } }))
-    )
-  }
+  if (Arr.isArrayNonEmpty(forbidden)) return Effect.fail(fail(Refusals.forbidden(forbidden)))
   const byStatus = failures.findLast(({ reason }) => "status" in reason && reason.status !== undefined)
   if (byStatus !== undefined) return Effect.fail(byStatus)
   const broken = failures.findLast(({ reason }) => reason._tag === "Transport")

@@ -46,8 +46,6 @@ export interface Owned extends Connection {
   readonly send: (chunks: NonEmptyReadonlyArray<Uint8Array>) => Effect.Effect<boolean, ChannelError.ChannelError>
   /** The end of what is sent. */
   readonly endSending: Effect.Effect<void>
-  /** Whether the pod has ended the connection, or it has failed. */
-  readonly isOver: () => boolean
 }
 
 /** What a connection is made with. */
@@ -77,8 +75,8 @@ const isUntouched = ({ reason }: ChannelError.ChannelError): boolean =>
   reason._tag === "PodGone" || reason._tag === "PortRefused"
 
 /** A link that was lost before it has taken the connection: another may serve. */
-const isBeforehand = ({ reason }: ChannelError.ChannelError): boolean =>
-  reason._tag === "ConnectionLost" || reason._tag === "PodGone" || reason._tag === "PortRefused"
+const isBeforehand = (error: ChannelError.ChannelError): boolean =>
+  error.reason._tag === "ConnectionLost" || isUntouched(error)
 
 /** Dials. Nothing was sent when it fails. */
 export const make = Effect.fnUntraced(function*(
@@ -159,7 +157,8 @@ export const make = Effect.fnUntraced(function*(
     if (kept === undefined) return
     for (const chunk of chunks) keptBytes += chunk.length
     if (forwarded.received() > 0 || keptBytes > maxKeptBytes || isRenewed) kept = undefined
-    else kept.push(...chunks.map((chunk) => chunk.slice()))
+    // To slice a `Buffer` copies nothing.
+    else kept.push(...chunks.map((chunk) => new Uint8Array(chunk)))
   }
 
   const send: Owned["send"] = (chunks) =>
@@ -210,7 +209,6 @@ export const make = Effect.fnUntraced(function*(
     ),
     stats: Effect.sync(() => ({ sent, received: current!.received() })),
     send,
-    endSending,
-    isOver: () => current!.isOver()
+    endSending
   }
 })

@@ -50,10 +50,6 @@ export interface Forwarded {
   readonly write: (chunks: NonEmptyReadonlyArray<Uint8Array>) => Effect.Effect<boolean, ChannelError.ChannelError>
   /** Says the end of what is sent. */
   readonly end: Effect.Effect<void>
-  /** Whether it has ended, one way or the other. */
-  readonly isOver: () => boolean
-  /** Waits until it has ended, and fails with what it has failed with. */
-  readonly over: Effect.Effect<void, ChannelError.ChannelError>
   readonly received: () => number
   /**
    * Gives it up. At once, or, when everything was sent that will be, by saying so: what is on its way still arrives then.
@@ -86,7 +82,7 @@ const wordsWithin = Duration.seconds(1)
 const congestedAfterMillis = 250
 // So does a connection that the server has not taken: it reads what comes before it first.
 const acceptedWithinMillis = 1_000
-// A chunk is kept as long as any part of it is. A small part of a large one is better copied.
+// A chunk is kept as long as any part of it is. A small part of a large one is better copied; a slice of a `Buffer` is none.
 const copyBelow = 4
 
 /** Starts to read. */
@@ -165,7 +161,8 @@ export const make = Effect.fnUntraced(function*(
       entry.output.discard()
       const isOver = entry.isOver || isClosed
       if (isOver || how === "reset") {
-        finish(entry, lost({ cause: "the connection was closed" })(entry))
+        // An error costs more than the rest of the end.
+        if (!entry.isOver) finish(entry, lost({ cause: "the connection was closed" })(entry))
         return forget(entry)
       }
       const ended = Effect.timeoutOption(entry.over.await, lingerMillis)
@@ -199,8 +196,6 @@ export const make = Effect.fnUntraced(function*(
         write: write(entry, lock),
         // Behind what is being written.
         end: lock.withPermit(Effect.ignore(send(() => entry.isOver ? undefined : protocol.end(entry.pair)))),
-        isOver: () => entry.isOver,
-        over: LinkEntry.over(entry),
         received: () => entry.received,
         release: release(entry)
       }
@@ -217,7 +212,7 @@ export const make = Effect.fnUntraced(function*(
     entry.received += bytes.length
     // The first bytes say more than the answer to the streams.
     LinkEntry.accept(entry)
-    entry.output.offer(bytes.length * copyBelow < chunkBytes ? bytes.slice() : bytes)
+    entry.output.offer(bytes.length * copyBelow < chunkBytes ? new Uint8Array(bytes) : bytes)
   }
 
   const onEvent = (event: Event, chunkBytes: number): Effect.Effect<void> | undefined => {
@@ -309,9 +304,9 @@ export const make = Effect.fnUntraced(function*(
     if (full.length > 0 && !isClosed) yield* pause(full)
   })
 
-  const reading = yield* duplex.pull.pipe(
-    Effect.flatMap(onChunks),
-    Effect.repeat({ until: () => isClosed }),
+  // Not `repeat`, whose schedule gives way to others after each read.
+  const readOne = Effect.flatMap(duplex.pull, onChunks)
+  const reading = yield* Effect.whileLoop({ while: () => !isClosed, body: () => readOne, step: () => {} }).pipe(
     Effect.catchCause((cause) =>
       Effect.sync(() => conclude(lost({ cause: Cause.hasInterruptsOnly(cause) ? undefined : Cause.squash(cause) })))
     ),

@@ -41,8 +41,7 @@ export const make = Effect.fnUntraced(function*(
   protocol: ForwardProtocol,
   now: () => number
 ): Effect.fn.Return<LinkWriter, never, Scope.Scope> {
-  const scope = yield* Effect.scope
-  const { exclusively, lastly } = yield* FrameWriter.make
+  const { exclusively, lastly, later } = yield* FrameWriter.make
   let writingSince: number | undefined
   let scratch: Uint8Array | undefined
   const scratchBytes = payloadsPerWrite * (maxChunkBytes + protocol.overhead)
@@ -58,15 +57,15 @@ export const make = Effect.fnUntraced(function*(
       )
     })
 
-  const send: LinkWriter["send"] = (make) =>
-    exclusively(Effect.suspend(() => {
+  const writeMade = (make: () => Uint8Array | undefined): Effect.Effect<void, TransportError> =>
+    Effect.suspend(() => {
       const bytes = make()
       return bytes === undefined || bytes.length === 0 ? Effect.void : timed(duplex.write([bytes]))
-    }))
+    })
 
   return {
-    send,
-    sendLater: (make) => Effect.asVoid(Effect.forkIn(Effect.ignore(send(make)), scope, { startImmediately: true })),
+    send: (make) => exclusively(writeMade(make)),
+    sendLater: (make) => later(writeMade(make)),
     write: (entry, chunks, onSent) => {
       const payloads = FrameWriter.toPayloads(chunks)
       let next = 0

@@ -17,7 +17,11 @@ export type Port =
 
 const maxPort = 65_535
 
-const isPort = (port: number): boolean => Number.isInteger(port) && port > 0 && port <= maxPort
+/** Whether a number can be that of a port. */
+export const isPort = (port: number): boolean => Number.isInteger(port) && port > 0 && port <= maxPort
+
+/** What is said of a number that can not. */
+export const outOfRange = (port: number): string => `${port} is no port: ports are 1 to ${maxPort}`
 
 const noPort = (description: string): Port => ({ _tag: "NoPort", description })
 
@@ -32,7 +36,7 @@ const isTcp = (protocol: string | undefined): boolean => protocol === undefined 
 export const ofPod = (pod: HasPorts, port: number | string): Port => {
   const ports = declared(pod)
   if (typeof port === "number") {
-    if (!isPort(port)) return noPort(`${port} is no port: ports are 1 to ${maxPort}`)
+    if (!isPort(port)) return noPort(outOfRange(port))
     const known = ports.filter(({ containerPort }) => containerPort === port)
     return known.length > 0 && !known.some(({ protocol }) => isTcp(protocol)) ? notUdp(port) : { _tag: "Port", port }
   }

@@ -2,32 +2,23 @@
  * A forwarded connection as a `Socket` of Effect.
  */
 import type { KubeError } from "@effect-k8s/core/KubeError"
-import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
-import * as Latch from "effect/Latch"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import type { ChannelError } from "../ChannelError.ts"
+import * as ReopenedSocket from "../connection/reopenedSocket.ts"
 import type { Owned } from "./ForwardConnection.ts"
 
 const encoder = new TextEncoder()
 
-const opening = (cause: unknown): Socket.SocketError =>
-  new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: "Unknown", cause }) })
-
-const writing = (cause: unknown): Socket.SocketError =>
-  new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause }) })
-
-const closing = (code: number): Socket.SocketError =>
-  new Socket.SocketError({ reason: new Socket.SocketCloseError({ code }) })
-
 /** That the pod takes no connections, servers tell after the connection seems to be there. */
 const fromRead = (error: ChannelError): Socket.SocketError =>
   error.reason._tag === "PortRefused" || error.reason._tag === "PodGone"
-    ? opening(error)
-    : new Socket.SocketError({ reason: new Socket.SocketReadError({ cause: error }) })
+    ? ReopenedSocket.opening(error)
+    : ReopenedSocket.reading(error)
 
 const bytesOf = (chunk: Uint8Array | string): Uint8Array => typeof chunk === "string" ? encoder.encode(chunk) : chunk
 
@@ -37,52 +28,22 @@ const bytesOf = (chunk: Uint8Array | string): Uint8Array => typeof chunk === "st
  */
 export const toSocket = (
   connect: Effect.Effect<Owned, KubeError | ChannelError, Scope.Scope>
-): Socket.Socket => {
-  let current: Owned | undefined
-  const isOpen = Latch.makeUnsafe(false)
-
-  const reader: Socket.Socket["reader"] = Effect.gen(function*() {
-    const connection = yield* Effect.mapError(connect, opening)
-    yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        current = connection
-        isOpen.openUnsafe()
-      }),
-      () =>
-        Effect.sync(() => {
-          current = undefined
-          isOpen.closeUnsafe()
-        })
-    )
-    const pull = yield* Stream.toPull(connection.read)
+): Socket.Socket =>
+  ReopenedSocket.make(Effect.gen(function*() {
+    const { endSending, read, send } = yield* Effect.mapError(connect, ReopenedSocket.opening)
+    const pull = yield* Stream.toPull(read)
     return {
       pull: pull.pipe(
-        Pull.catchDone(() => Effect.fail(closing(1000))),
+        Pull.catchDone(() => Effect.fail(ReopenedSocket.closing(1000))),
         Effect.mapError((error) => Socket.isSocketError(error) ? error : fromRead(error))
       ),
-      upgrade: Socket.SocketUpgradeError.unsupported
+      writeAll: (chunks) =>
+        send(Arr.map(chunks, bytesOf)).pipe(
+          Effect.mapError(ReopenedSocket.writing),
+          Effect.flatMap((taken) =>
+            taken ? Effect.void : Effect.fail(ReopenedSocket.writing(new Error("nothing is taken any more")))
+          )
+        ),
+      end: () => endSending
     }
-  })
-
-  const writeAll = (chunks: NonEmptyReadonlyArray<Uint8Array | string>): Effect.Effect<void, Socket.SocketError> =>
-    Effect.suspend(() => {
-      if (current === undefined) return isOpen.whenOpen(writeAll(chunks))
-      const [first, ...rest] = chunks
-      return current.send([bytesOf(first), ...rest.map(bytesOf)]).pipe(
-        Effect.mapError(writing),
-        Effect.flatMap((taken) => taken ? Effect.void : Effect.fail(writing(new Error("nothing is taken any more"))))
-      )
-    })
-
-  const end = Effect.suspend(() => current?.endSending ?? Effect.void)
-  return Socket.make({
-    reader,
-    writer: Effect.acquireRelease(
-      Effect.succeed({
-        write: (chunk: Uint8Array | string | Socket.CloseEvent) => Socket.isCloseEvent(chunk) ? end : writeAll([chunk]),
-        writeAll
-      }),
-      () => end
-    )
-  })
-}
+  }))

@@ -38,17 +38,31 @@ const putUint32 = (target: Uint8Array, at: number, value: number): number => {
   return at + 4
 }
 
+/** Writes a text behind its length. `target` has room for three bytes a character. */
+const putText = (target: Uint8Array, at: number, text: string): number => {
+  const start = at + 4
+  let end = start
+  // Texts are short and nearly always ASCII, for which a call into the runtime costs more than a loop.
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code > 0x7f) {
+      end = start + encoder.encodeInto(text, target.subarray(start)).written
+      break
+    }
+    target[end++] = code
+  }
+  putUint32(target, at, end - start)
+  return end
+}
+
 /** A block before compression. */
 const encodePlain = (headers: Headers): Uint8Array => {
-  const texts = headers.flatMap(([name, value]) => [encoder.encode(name.toLowerCase()), encoder.encode(value)])
-  const plain = new Uint8Array(4 + texts.reduce((size, text) => size + 4 + text.length, 0))
+  let most = 4
+  for (const [name, value] of headers) most += 8 + 3 * (name.length + value.length)
+  const plain = new Uint8Array(most)
   let at = putUint32(plain, 0, headers.length)
-  for (const text of texts) {
-    at = putUint32(plain, at, text.length)
-    plain.set(text, at)
-    at += text.length
-  }
-  return plain
+  for (const [name, value] of headers) at = putText(plain, putText(plain, at, name.toLowerCase()), value)
+  return plain.subarray(0, at)
 }
 
 const putStored = (target: Uint8Array, at: number, bytes: Uint8Array): number => {

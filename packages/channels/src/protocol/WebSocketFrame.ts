@@ -322,6 +322,34 @@ export const encodedSize = (payloadBytes: number, masked: boolean): number =>
   payloadBytes + (payloadBytes < 126 ? 2 : payloadBytes < 0x1_0000 ? 4 : 10) + (masked ? 4 : 0)
 
 /**
+ * Writes what stands before a payload of so many bytes into `target`, and gives the offset after it: for one who does not
+ * want the payload copied. With a mask, the payload has still to be masked.
+ */
+export const encodeHeaderInto = (
+  target: Uint8Array,
+  offset: number,
+  header: Pick<Frame, "opcode" | "fin"> & { readonly size: number },
+  mask: number | undefined
+): number => {
+  const { fin, opcode, size: length } = header
+  let at = offset
+  target[at++] = fin === false ? opcode : 0x80 | opcode
+  const maskBit = mask === undefined ? 0 : 0x80
+  if (length < 126) {
+    target[at++] = maskBit | length
+  } else if (length < 0x1_0000) {
+    target[at++] = maskBit | 126
+    target[at++] = length >>> 8
+    target[at++] = length & 0xff
+  } else {
+    target[at++] = maskBit | 127
+    at = putUint32(target, at, Math.floor(length / 0x1_0000_0000))
+    at = putUint32(target, at, length >>> 0)
+  }
+  return mask === undefined ? at : putUint32(target, at, mask)
+}
+
+/**
  * Writes a frame into `target` at `offset` and returns the offset after it, so that frames can be packed one behind
  * the other and written at once. The payload is copied, so its memory is free again on return.
  *
@@ -343,21 +371,7 @@ export const encodeInto = (target: Uint8Array, offset: number, frame: Frame, mas
   const prefixBytes = prefix === undefined ? 0 : typeof prefix === "number" ? 1 : prefix.length
   const length = prefixBytes + payload.length
   const end = offset + encodedSize(length, mask !== undefined)
-  let at = offset
-  target[at++] = frame.fin === false ? frame.opcode : 0x80 | frame.opcode
-  const maskBit = mask === undefined ? 0 : 0x80
-  if (length < 126) {
-    target[at++] = maskBit | length
-  } else if (length < 0x1_0000) {
-    target[at++] = maskBit | 126
-    target[at++] = length >>> 8
-    target[at++] = length & 0xff
-  } else {
-    target[at++] = maskBit | 127
-    at = putUint32(target, at, Math.floor(length / 0x1_0000_0000))
-    at = putUint32(target, at, length >>> 0)
-  }
-  if (mask !== undefined) at = putUint32(target, at, mask)
+  let at = encodeHeaderInto(target, offset, { opcode: frame.opcode, fin: frame.fin, size: length }, mask)
   const start = at
   if (typeof prefix === "number") target[at++] = prefix
   else if (prefix !== undefined) {

@@ -7,17 +7,18 @@ import * as Arr from "effect/Array"
 import * as Bytes from "effect/Bytes"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Latch from "effect/Latch"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as FrameWriter from "../connection/FrameWriter.ts"
+import * as ReopenedSocket from "../connection/reopenedSocket.ts"
 import { makeMasks, makePongs } from "../connection/WebSocketConnection.ts"
 import * as Frame from "../protocol/WebSocketFrame.ts"
 
 const { Opcode } = Frame
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
+// A mark at the beginning is part of the message.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 
 // What the close code is where there was no close frame (RFC 6455 7.4.1).
 const noCode = 1005
@@ -26,28 +27,11 @@ const abnormal = 1006
 // An answer to our close frame is waited for, and not for long.
 const goodbyeWithin = Duration.millis(100)
 
-const closing = (code: number, closeReason?: string): Socket.SocketError =>
-  new Socket.SocketError({ reason: new Socket.SocketCloseError({ code, closeReason }) })
-
-const failing = (cause: unknown): Socket.SocketError =>
-  new Socket.SocketError({ reason: new Socket.SocketReadError({ cause }) })
-
-const writing = (cause: unknown): Socket.SocketError =>
-  new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause }) })
-
-/** An open connection. */
-interface Opened {
-  readonly pull: Effect.Effect<Arr.NonEmptyReadonlyArray<Uint8Array | string>, Socket.SocketError>
-  readonly send: (chunk: Uint8Array | string) => Effect.Effect<void, TransportError>
-  /** The last that is sent. */
-  readonly close: (code: number, reason: string) => Effect.Effect<void>
-}
-
 /** Speaks on a connection that a handshake has opened, in the current scope. */
 const make = Effect.fnUntraced(function*(
   duplex: ByteDuplex,
   maxMessageBytes: number
-): Effect.fn.Return<Opened, never, Scope.Scope> {
+): Effect.fn.Return<ReopenedSocket.Opened, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const { exclusively, lastly } = yield* FrameWriter.make
   const nextMask = makeMasks()
@@ -56,7 +40,7 @@ const make = Effect.fnUntraced(function*(
   let end: Socket.SocketError | undefined
   let isClosed = false
 
-  const close: Opened["close"] = (code, reason) =>
+  const close: ReopenedSocket.Opened["end"] = (code, reason) =>
     Effect.suspend(() => {
       if (isClosed) return Effect.void
       isClosed = true
@@ -82,10 +66,10 @@ const make = Effect.fnUntraced(function*(
       case "Pong":
         return undefined
       case "Close":
-        end = closing(event.code ?? noCode, event.reason)
+        end = ReopenedSocket.closing(event.code ?? noCode, event.reason)
         return undefined
       case "Violation":
-        end = failing(event.error)
+        end = ReopenedSocket.reading(event.error)
         return undefined
     }
   }
@@ -95,11 +79,11 @@ const make = Effect.fnUntraced(function*(
     return close(end.reason.code === noCode ? 1000 : end.reason.code, "")
   })
 
-  const pull: Opened["pull"] = Effect.suspend(() => {
+  const pull: ReopenedSocket.Opened["pull"] = Effect.suspend(() => {
     if (end !== undefined) return Effect.fail(end)
     return duplex.pull.pipe(
-      Pull.catchDone(() => Effect.fail(closing(abnormal, "the connection ended without a close frame"))),
-      Effect.mapError((error) => Socket.isSocketError(error) ? error : failing(error)),
+      Pull.catchDone(() => Effect.fail(ReopenedSocket.closing(abnormal, "the connection ended without a close frame"))),
+      Effect.mapError((error) => Socket.isSocketError(error) ? error : ReopenedSocket.reading(error)),
       Effect.flatMap((chunks) => {
         const messages: Array<Uint8Array | string> = []
         for (const chunk of chunks) {
@@ -115,15 +99,16 @@ const make = Effect.fnUntraced(function*(
   })
 
   yield* Effect.addFinalizer(() => Effect.asVoid(Effect.timeoutOption(close(1000, ""), goodbyeWithin)))
+  const send = (chunk: Uint8Array | string): Effect.Effect<void, TransportError> =>
+    exclusively(Effect.suspend(() => {
+      const text = typeof chunk === "string"
+      const payload = text ? encoder.encode(chunk) : chunk
+      return duplex.write([Frame.encode({ opcode: text ? Opcode.Text : Opcode.Binary, payload }, nextMask())])
+    }))
   return {
     pull,
-    send: (chunk) =>
-      exclusively(Effect.suspend(() => {
-        const text = typeof chunk === "string"
-        const payload = text ? encoder.encode(chunk) : chunk
-        return duplex.write([Frame.encode({ opcode: text ? Opcode.Text : Opcode.Binary, payload }, nextMask())])
-      })),
-    close
+    writeAll: (chunks) => Effect.mapError(Effect.forEach(chunks, send, { discard: true }), ReopenedSocket.writing),
+    end: close
   }
 })
 
@@ -135,44 +120,7 @@ const make = Effect.fnUntraced(function*(
 export const toSocket = (
   open: Effect.Effect<ByteDuplex, unknown, Scope.Scope>,
   maxMessageBytes: number
-): Socket.Socket => {
-  let current: Opened | undefined
-  const isOpen = Latch.makeUnsafe(false)
-
-  const reader: Socket.Socket["reader"] = Effect.gen(function*() {
-    const duplex = yield* Effect.mapError(
-      open,
-      (cause) => new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: "Unknown", cause }) })
-    )
-    const opened = yield* make(duplex, maxMessageBytes)
-    yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        current = opened
-        isOpen.openUnsafe()
-      }),
-      () =>
-        Effect.sync(() => {
-          current = undefined
-          isOpen.closeUnsafe()
-        })
-    )
-    return { pull: opened.pull, upgrade: Socket.SocketUpgradeError.unsupported }
-  })
-
-  const write = (chunk: Uint8Array | string | Socket.CloseEvent): Effect.Effect<void, Socket.SocketError> =>
-    Effect.suspend(() => {
-      if (current === undefined) return isOpen.whenOpen(write(chunk))
-      return Socket.isCloseEvent(chunk)
-        ? current.close(chunk.code, chunk.reason ?? "")
-        : Effect.mapError(current.send(chunk), writing)
-    })
-
-  const end = Effect.suspend(() => current?.close(1000, "") ?? Effect.void)
-  return Socket.make({
-    reader,
-    writer: Effect.acquireRelease(
-      Effect.succeed({ write, writeAll: (chunks) => Effect.forEach(chunks, write, { discard: true }) }),
-      () => end
-    )
-  })
-}
+): Socket.Socket =>
+  ReopenedSocket.make(
+    Effect.flatMap(Effect.mapError(open, ReopenedSocket.opening), (duplex) => make(duplex, maxMessageBytes))
+  )

@@ -73,7 +73,7 @@ export const make = ({ client, info, nonce, target }: Options): RemoteSignal => 
     const { connection } = yield* connect(
       client,
       ExecPlan.toRequest(target, plan, execOptions),
-      { stdin: false, tty: false, bulk: false, supervised: false },
+      { halfClose: false, tty: false, bulk: false, supervised: false },
       { ...plan.streams, tty: false },
       {
         policy: { transport: "auto", protocols: undefined },

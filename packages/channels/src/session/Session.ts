@@ -22,6 +22,7 @@ import * as ExitStatus from "../protocol/ExitStatus.ts"
 import type { TerminalSize } from "../protocol/RemoteCommand.ts"
 import * as SupervisorOutput from "../protocol/SupervisorOutput.ts"
 import type { Concealment } from "./Concealment.ts"
+import * as LetGo from "./LetGo.ts"
 import * as Liveness from "./Liveness.ts"
 import * as Outcome from "./Outcome.ts"
 import * as OutputBuffer from "./OutputBuffer.ts"
@@ -135,9 +136,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const started = Deferred.makeUnsafe<Start>()
   const done = Deferred.makeUnsafe<Exited, ChannelError.ChannelError>()
   const closed = Deferred.makeUnsafe<ExitStatus.Outcome, ChannelError.ChannelError>()
-  // Stdin can take nothing more: the command has ended, or the session has. Writers that wait then are let go.
-  let stdinOver = false
-  const writers = new Set<() => void>()
+  // Ends when stdin can take nothing more: the command has ended, or the session has.
+  const stdinOver = LetGo.make()
   const resumed = Latch.makeUnsafe(true)
 
   const fail = (reason: ChannelError.ChannelErrorReason): ChannelError.ChannelError =>
@@ -155,8 +155,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     Deferred.doneUnsafe(done, exit)
     outputs.stdout.end(end)
     outputs.stderr.end(end)
-    stdinOver = true
-    for (const letGo of writers) letGo()
+    stdinOver.end()
     Deferred.doneUnsafe(started, Effect.succeed({ _tag: "Started", processGroup: undefined }))
   }
 
@@ -348,9 +347,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     return full.length === 0 ? Effect.void : pause(full)
   }
 
-  const reading = yield* connection.receive.pipe(
-    Effect.flatMap(onBatch),
-    Effect.repeat({ until: () => Deferred.isDoneUnsafe(closed) }),
+  // Not `repeat`, whose schedule gives way to others after each read.
+  const readOne = Effect.flatMap(connection.receive, onBatch)
+  const reading = yield* Effect.whileLoop({
+    while: () => !Deferred.isDoneUnsafe(closed),
+    body: () => readOne,
+    step: () => {}
+  }).pipe(
     Effect.catchCause((cause) =>
       Effect.sync(() => {
         // The bytes ended. After the outcome that is how sessions end; before it, it is a loss.
@@ -425,27 +428,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   /** What a write comes to once the session is over: the session's failure, or that nothing more is taken. */
   const over: Effect.Effect<false, ChannelError.ChannelError> = Effect.as(Deferred.await(done), false as const)
 
-  // Not by a race, which takes two fibers for each write where this takes one.
-  const unlessOver = <E>(write: Effect.Effect<boolean, E>): Effect.Effect<boolean, E> =>
-    Effect.flatMap(Effect.forkChild(write, { startImmediately: true }), (fiber) =>
-      Effect.callback((resume) => {
-        const letGo = (): void => {
-          writers.delete(letGo)
-          resume(Effect.as(Fiber.interrupt(fiber), false))
-        }
-        if (stdinOver) return letGo()
-        writers.add(letGo)
-        fiber.addObserver((exit) => {
-          if (writers.delete(letGo)) resume(exit)
-        })
-        return Effect.suspend(() => {
-          writers.delete(letGo)
-          return Fiber.interrupt(fiber)
-        })
-      }))
-
   const write: Session["write"] = Effect.fnUntraced(function*(chunks, { counted } = { counted: true }) {
-    if (stdinEnded || stdinOver) return yield* over
+    if (stdinEnded || stdinOver.isOver()) return yield* over
     blockedWrites++
     const sent = yield* Effect.flatMap(
       gate,
@@ -455,7 +439,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       Effect.catchCause((cause) =>
         Cause.hasDies(cause) ? Effect.die(Cause.squash(cause)) : Effect.as(Deferred.await(closed), false)
       ),
-      unlessOver,
+      stdinOver.unlessOver,
       Effect.ensuring(Effect.sync(() => {
         blockedWrites--
       }))
@@ -479,7 +463,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   })
 
   const endStdin: Effect.Effect<void, ChannelError.ChannelError> = Effect.gen(function*() {
-    if (stdinEnded || stdinOver) return
+    if (stdinEnded || stdinOver.isOver()) return
     if (options.tty) return yield* Effect.asVoid(write([endOfTransmission]))
     if (yield* gate) yield* hangUp
   })

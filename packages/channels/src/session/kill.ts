@@ -88,8 +88,11 @@ export const kill = Effect.fnUntraced(function*(
   if (Option.isNone(yield* Effect.timeoutOption(ended, forceKillAfter))) yield* forced
 })
 
-/** How long the end of a scope waits for the word that a command with stdin was told to end. */
-export const endWithin = Duration.seconds(2)
+/**
+ * How long the end of a scope waits for the word that a command with stdin was told to end. A server that keeps the session
+ * alive is there, and slow at most when it is late; behind a session that was lost there may be none.
+ */
+export const endWithin = { alive: Duration.seconds(10), lost: Duration.seconds(2) }
 
 /** Whether the session has ended with the command: then nothing of it is left to end. */
 const isOver = (exit: Exit.Exit<unknown, ChannelError.ChannelError>): boolean => {
@@ -111,7 +114,8 @@ const isOver = (exit: Exit.Exit<unknown, ChannelError.ChannelError>): boolean =>
 /**
  * Ends a supervised command with stdin when the scope closes before it is known to have ended: the end of its stdin means
  * nothing to a command that does not read it, and to one that does it would look like the end of good input. It is told
- * to end before its connection is closed, in two seconds at most; a failure is logged at the level of debugging.
+ * to end before its connection is closed, within `endWithin`. A server that has not answered by then is a warning in the
+ * log, because a process may be left; a failure is logged at the level of debugging, as of a pod that is gone.
  */
 export const endWithScope = (session: Session, signals: RemoteSignal): Effect.Effect<void, never, Scope.Scope> => {
   const end = Effect.gen(function*() {
@@ -120,14 +124,15 @@ export const endWithScope = (session: Session, signals: RemoteSignal): Effect.Ef
     if (start._tag === "Started" && start.processGroup !== undefined) yield* signals.terminate(start.processGroup)
   })
   return Effect.addFinalizer(() =>
-    Effect.interruptible(end).pipe(
-      Effect.timeoutOrElse({
-        duration: endWithin,
-        orElse: () => Effect.logDebug("A command with stdin was not told to end in time; its process may be left")
-      }),
-      Effect.catchCause((cause) =>
-        Effect.logDebug("A command with stdin could not be told to end; its process may be left", cause)
-      )
-    )
+    Effect.flatMap(session.isRunning, (isAlive) =>
+      Effect.interruptible(end).pipe(
+        Effect.timeoutOrElse({
+          duration: isAlive ? endWithin.alive : endWithin.lost,
+          orElse: () => Effect.logWarning("A command with stdin was not told to end in time; its process may be left")
+        }),
+        Effect.catchCause((cause) =>
+          Effect.logDebug("A command with stdin could not be told to end; its process may be left", cause)
+        )
+      ))
   )
 }

@@ -89,7 +89,9 @@ export const startExec = Effect.fnUntraced(function*(
     const request = ExecPlan.toRequest(target, plan, options)
     const supervised = plan.nonce !== undefined
     const tty = options.tty === true
-    const intent = { stdin: options.stdin === "pipe", tty, bulk: options.bulk === true, supervised }
+    // The end of a terminal's stdin is a key.
+    const halfClose = options.stdin === "pipe" && !tty
+    const intent = { halfClose, tty, bulk: options.bulk === true, supervised }
     const { attempts, connection } = yield* connect(client, request, intent, { ...plan.streams, tty }, {
       policy: { transport: options.transport ?? "auto", protocols: options.protocols },
       fallback: options.fallback,
@@ -106,12 +108,15 @@ export const startExec = Effect.fnUntraced(function*(
         return `${connection.transport} ${connection.protocol}`
       }
     }
-    yield* Effect.annotateCurrentSpan({
-      "k8s.transport": connection.transport,
-      "k8s.protocol": info.protocol,
-      "k8s.refused": attempts.map(KubeError.describeAttempt),
-      "k8s.supervised": supervised
-    })
+    const describe = Effect.suspend(() =>
+      Effect.annotateCurrentSpan({
+        "k8s.transport": connection.transport,
+        "k8s.protocol": info.protocol,
+        "k8s.refused": attempts.map(KubeError.describeAttempt),
+        "k8s.supervised": supervised
+      })
+    )
+    yield* describe
     const session = yield* Session.make({
       connection,
       info,
@@ -139,6 +144,8 @@ export const startExec = Effect.fnUntraced(function*(
         return Effect.fail(fail(new KubeError.Transport({ error: new TransportError({ reason }) })))
       }
     })
+    // The connection may have been exchanged since.
+    yield* describe
     if (start._tag === "NotStarted") return start
     // What fails from here on is the session's to tell.
     if (plan.preamble !== undefined) yield* Effect.ignore(session.write([plan.preamble], { counted: false }))

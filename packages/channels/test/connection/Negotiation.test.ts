@@ -5,16 +5,16 @@ import { assert, describe, it } from "@effect/vitest"
 const { offers, remaining } = Negotiation
 
 const intent = (more: Partial<Negotiation.Intent>): Negotiation.Intent => ({
-  stdin: false,
+  halfClose: false,
   tty: false,
   bulk: false,
   supervised: false,
   ...more
 })
 const booleans = [true, false]
-const intents = booleans.flatMap((stdin) =>
+const intents = booleans.flatMap((halfClose) =>
   booleans.flatMap((tty) =>
-    booleans.flatMap((supervised) => booleans.map((bulk) => intent({ stdin, tty, supervised, bulk })))
+    booleans.flatMap((supervised) => booleans.map((bulk) => intent({ halfClose, tty, supervised, bulk })))
   )
 )
 const described = (asked: Negotiation.Intent, policy: Negotiation.Policy) =>
@@ -25,13 +25,13 @@ const spdy = `spdy ${v5}, ${v4}`
 
 describe("offers", () => {
   it("of WebSocket are both subprotocols where either will do: on a terminal, and when closing acknowledges", () => {
-    for (const asked of intents.filter(({ stdin, supervised, tty }) => tty || supervised && !stdin)) {
+    for (const asked of intents.filter(({ halfClose, supervised, tty }) => !halfClose && (tty || supervised))) {
       assert.deepStrictEqual(described(asked, { transport: "websocket" }), [both])
     }
   })
 
   it("of WebSocket are v5 alone when the end of stdin must be said: a 101 with v4 would have started the command", () => {
-    for (const asked of intents.filter(({ stdin, tty }) => stdin && !tty)) {
+    for (const asked of intents.filter(({ halfClose }) => halfClose)) {
       assert.deepStrictEqual(described(asked, { transport: "websocket" }), [`websocket ${v5}`])
     }
   })
@@ -53,12 +53,12 @@ describe("offers", () => {
         asked.bulk ? ["spdy", "websocket"] : ["websocket", "spdy"]
       )
     }
-    assert.deepStrictEqual(described(intent({ stdin: true }), { transport: "auto" }), [`websocket ${v5}`, spdy])
+    assert.deepStrictEqual(described(intent({ halfClose: true }), { transport: "auto" }), [`websocket ${v5}`, spdy])
     assert.deepStrictEqual(described(intent({}), { transport: "auto" }), [`websocket ${v4}`, spdy, `websocket ${v5}`])
   })
 
   it("never let a server start a command that must be told the end of stdin where it cannot be", () => {
-    for (const asked of intents.filter(({ stdin, tty }) => stdin && !tty)) {
+    for (const asked of intents.filter(({ halfClose }) => halfClose)) {
       for (const transport of ["auto", "websocket", "spdy"] as const) {
         for (const offer of offers(asked, { transport })) {
           assert.isTrue(offer.transport === "spdy" || !offer.protocols.includes(v4))
@@ -129,19 +129,19 @@ describe("after a refusal", () => {
 })
 
 describe("the end of stdin", () => {
-  const [v5Alone, overSpdy] = offers(intent({ stdin: true }), { transport: "auto" })
+  const [v5Alone, overSpdy] = offers(intent({ halfClose: true }), { transport: "auto" })
   const refused = (offer: Negotiation.Offer | undefined, code: number, body: Negotiation.Refusal["body"]) =>
     ({ offer: offer!, code, body }) satisfies Negotiation.Refusal
 
   it("A5: cannot be said when v5 and SPDY are refused as protocols, so nothing is started", () => {
     const both = [refused(v5Alone, 403, "empty"), refused(overSpdy, 403, "text")]
-    assert.isTrue(Negotiation.isHalfCloseUnsupported(intent({ stdin: true }), both))
+    assert.isTrue(Negotiation.isHalfCloseUnsupported(intent({ halfClose: true }), both))
     assert.isFalse(Negotiation.isHalfCloseUnsupported(intent({}), both))
-    assert.isFalse(Negotiation.isHalfCloseUnsupported(intent({ stdin: true, tty: true }), both))
+    assert.isFalse(Negotiation.isHalfCloseUnsupported(intent({ tty: true }), both))
   })
 
   it("is not what fails when the server names another reason", () => {
-    const asked = intent({ stdin: true })
+    const asked = intent({ halfClose: true })
     const role = [refused(v5Alone, 403, "empty"), refused(overSpdy, 403, "status")]
     assert.isFalse(Negotiation.isHalfCloseUnsupported(asked, role))
     assert.isFalse(Negotiation.isHalfCloseUnsupported(asked, [refused(v5Alone, 404, "status")]))

@@ -2,16 +2,17 @@ import * as Negotiation from "@effect-k8s/channels/connection/Negotiation"
 import * as TransportMemory from "@effect-k8s/channels/connection/TransportMemory"
 import { assert, describe, it } from "@effect/vitest"
 
-const { avoidedForMillis, failuresToAvoid, initial, order, refusedForMillis, step } = TransportMemory
+const { avoidedForMillis, failuresToAvoid, initial, refusedForMillis } = TransportMemory
+const { order, step } = TransportMemory.commands
 
-const intent: Negotiation.Intent = { stdin: true, tty: false, bulk: false, supervised: true }
+const intent: Negotiation.Intent = { halfClose: true, tty: false, bulk: false, supervised: true }
 const offers = Negotiation.offers(intent, { transport: "auto" })
 const [websocket, spdy] = offers as readonly [Negotiation.Offer, Negotiation.Offer]
 const noProtocol: Negotiation.Refusal = { offer: websocket, code: 403, body: "empty" }
 const noRole: Negotiation.Refusal = { offer: websocket, code: 403, body: "status" }
 
 const first = (state: TransportMemory.State, now: number, namespace = "ns") =>
-  order(state, now, offers, namespace)[0].transport
+  order(state, now, offers, namespace)[0]?.transport
 const opened = (
   state: TransportMemory.State,
   now: number,
@@ -56,6 +57,29 @@ describe("the memory of a cluster", () => {
     assert.isAtMost(state.refused.size, 256)
     assert.strictEqual(first(state, 1000, "ns-999"), "spdy")
     assert.strictEqual(opened(state, 2 * refusedForMillis, spdy).refused.size, 0)
+  })
+})
+
+describe("the memory of forwarded connections", () => {
+  const { order, step } = TransportMemory.forwards
+  const all = ["tunnel", "spdy"] as const
+
+  it("is of the server, or of a role in its namespace, and leaves commands alone", () => {
+    for (const [body, elsewhere] of [["text", "spdy"], ["empty", "spdy"], ["status", "tunnel"]] as const) {
+      const refusals = [{ offer: "tunnel", code: 403, body } as const]
+      const state = step(initial, 0, { _tag: "Opened", offer: "spdy", refusals, namespace: "ns" })
+      assert.deepStrictEqual(order(state, 1, all, "ns"), ["spdy", "tunnel"])
+      assert.strictEqual(order(state, 1, all, "another")[0], elsewhere)
+      assert.deepStrictEqual(order(state, refusedForMillis, all, "ns"), all)
+      assert.deepStrictEqual(TransportMemory.commands.order(state, 1, offers, "ns"), offers)
+    }
+  })
+
+  it("has the circuit breaker in common with commands", () => {
+    const state = failed(failuresToAvoid)
+    assert.deepStrictEqual(order(state, 1, all, "ns"), ["spdy", "tunnel"])
+    const again = step(state, 1, { _tag: "Opened", offer: "tunnel", refusals: [], namespace: "ns" })
+    assert.strictEqual(first(again, 2), "websocket")
   })
 })
 

@@ -12,7 +12,6 @@ import * as Target from "@effect-k8s/channels/Target"
 import { KubeClient } from "@effect-k8s/core/KubeClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { utf8 } from "../protocol/bytes.ts"
 import * as ForwardServer from "../support/forwardServer.ts"
@@ -36,21 +35,18 @@ const session = (transport: ForwardServer.Carrier, later: "whole" | "the same") 
     const run = Effect.gen(function*() {
       const forward = yield* PortForward.open(Target.pod("p"), { transport })
       return yield* Effect.scoped(Effect.gen(function*() {
-        const result = yield* Effect.result(forward.connect(80))
-        if (Result.isFailure(result)) return { connect: result.failure.reason._tag, read: ["", ""] as const }
-        const connection = result.success
+        const connection = yield* forward.connect(80)
         const [read] = yield* Effect.all([
           Sessions.collect(connection.read),
           Effect.ignore(Stream.run(Stream.succeed(utf8(request)), connection.write))
         ], { concurrency: "unbounded" })
         return { connect: undefined, read }
       }))
-    })
+    }).pipe(Effect.catch(({ reason }) => Effect.succeed({ connect: reason._tag, read: ["", ""] as const })))
     return {
-      run: Effect.provideService(run, KubeClient, client).pipe(
-        Effect.map((end) => ({ ...end, tapes, dials: server.sockets() })),
-        // The session itself is opened before there is a byte to cut.
-        Effect.orDie
+      run: Effect.map(
+        Effect.provideService(run, KubeClient, client),
+        (end) => ({ ...end, tapes, dials: server.sockets() })
       ),
       open: server.open
     }

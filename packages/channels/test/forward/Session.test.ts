@@ -44,6 +44,32 @@ describe("a session", () => {
       yield* timePasses
     }))
 
+  it.effect("does not ask again for what the cluster has just refused, or does not answer", () =>
+    Effect.gen(function*() {
+      const server = yield* ForwardServer.make()
+      const opened = Effect.scoped(Effect.map(PortForward.open(Target.pod("p")), ({ transport }) => transport)).pipe(
+        Effect.provideService(KubeClient.KubeClient, server.client)
+      )
+      assert.strictEqual(yield* opened, "spdy")
+      assert.strictEqual(yield* opened, "spdy")
+      assert.deepStrictEqual(server.asked, ["GET portforward", "POST portforward", "POST portforward"])
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual(yield* opened, "spdy")
+      assert.deepStrictEqual(server.asked.slice(3), ["GET portforward", "POST portforward"])
+
+      const gateway = yield* ForwardServer.make({ refuses: (method) => method === "GET" ? 502 : undefined })
+      const through = Effect.provideService(
+        Effect.scoped(Effect.asVoid(PortForward.open(Target.pod("p")))),
+        KubeClient.KubeClient,
+        gateway.client
+      )
+      for (let i = 0; i < 4; i++) yield* through
+      assert.deepStrictEqual(gateway.asked, [
+        ...["GET", "POST", "GET", "POST", "GET", "POST"].map((method) => `${method} portforward`),
+        "POST portforward"
+      ])
+    }))
+
   it.effect("spreads connections over its sockets, uses them again, and closes all with its scope", () =>
     Effect.gen(function*() {
       const server = yield* ForwardServer.make()
@@ -235,6 +261,28 @@ describe("a connection", () => {
       assert.deepStrictEqual((yield* Fiber.join(reading)).map(text), ["answer"])
       yield* timePasses
     }))
+
+  // A `Buffer` gives a view where other arrays give a copy.
+  for (const [kind, memory] of [["an array", new Uint8Array(7)], ["a Buffer", Buffer.alloc(7)]] as const) {
+    it.effect(`sends again what was sent, although ${kind} that held it has another use by now`, () =>
+      Effect.gen(function*() {
+        const { forward, server } = yield* start()
+        const connection = yield* forward.connect(80)
+        memory.set(utf8("request"))
+        yield* Stream.run(Stream.succeed(memory), connection.write)
+        yield* settle
+        memory.fill(0)
+        server.replace()
+        const [gone] = server.pairs
+        yield* gone!.end("data")
+        yield* gone!.say("error forwarding port 80 to pod ab, uid : network namespace for sandbox \"ab\" is closed")
+        yield* gone!.end("error")
+        yield* Effect.forkChild(Stream.runCollect(connection.read))
+        yield* settle
+        assert.strictEqual(server.pairs[1]?.heard(), "request")
+        yield* timePasses
+      }))
+  }
 
   it.effect("that was refused by the pod it was meant for fails, and is not tried again", () =>
     Effect.gen(function*() {

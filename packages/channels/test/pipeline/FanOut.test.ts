@@ -66,9 +66,11 @@ describe("fanOut", () => {
       Effect.gen(function*() {
         const { programs, seen } = counting()
         const place = yield* make(programs)
-        const outcomes = yield* inTime(place.provide(Stream.runCollect(
+        const running = yield* Effect.forkChild(place.provide(Stream.runCollect(
           Exec.fanOut(targets(40), (target) => Exec.on(target)`sleep 1000`, options)
         )))
+        yield* opened(place, most)
+        const outcomes = yield* inTime(Fiber.join(running))
         assert.strictEqual(outcomes.length, 40)
         assert.strictEqual(seen.most, most)
         yield* nothingLeft(place)

@@ -9,27 +9,14 @@ import * as ChildProcess from "effect/process/ChildProcess"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import * as Tracer from "effect/Tracer"
 import { inspect } from "node:util"
 import * as Server from "../support/execServer.ts"
 import { inTime, make, type Stage, target } from "../support/pipelines.ts"
+import { collecting } from "../support/spans.ts"
 
 const secret = "S3CRET-VALUE"
 const word = Redacted.make(secret)
 const on = Exec.on(target, { env: { TOKEN: word } })
-
-/** Keeps every span. */
-const collecting = () => {
-  const spans: Array<Tracer.NativeSpan> = []
-  const tracer = Tracer.make({
-    span: (options) => {
-      const span = new Tracer.NativeSpan(options)
-      spans.push(span)
-      return span
-    }
-  })
-  return { spans, tracer }
-}
 
 /** Everything that a program could print of a value. */
 const shown = (value: unknown): string =>

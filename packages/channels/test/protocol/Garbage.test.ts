@@ -96,7 +96,7 @@ for (const role of ["client", "server"] as const) {
         // The strings are of use only if they reach both ends.
         assert.isAbove(violations, count / 10)
         if (kind === "damaged frames") assert.isAbove(closes, count / 100)
-      }, 120_000)
+      }, 180_000)
     }
   })
 }
@@ -156,7 +156,7 @@ describe("the frame decoder of SPDY", () => {
         must(isDeepStrictEqual(Spdy.seen(cutEvents), Spdy.seen(events)), name)
       }
       assert.isAbove(violations, count / 10)
-    }, 120_000)
+    }, 180_000)
   }
 })
 
@@ -205,7 +205,7 @@ describe("the streams of SPDY", () => {
       [...tags].sort(),
       ["Data", "Ended", "GoAway", "Opened", "Ping", "Pong", "Replied", "Reset", "Violation", "Window"]
     )
-  }, 120_000)
+  }, 180_000)
 })
 
 describe("the readers of messages", () => {
@@ -240,7 +240,7 @@ describe("the readers of messages", () => {
       "server Part",
       "server Violation"
     ])
-  }, 120_000)
+  }, 180_000)
 })
 
 describe("the parsers of JSON", () => {
@@ -291,7 +291,7 @@ describe("the parsers of JSON", () => {
       states.add(whole.state())
     }
     assert.deepStrictEqual([...states].sort(), ["Complete", "Empty", "NotObject", "Open", "TooLarge"])
-  }, 120_000)
+  }, 180_000)
 
   it("read sizes from any bytes without throwing, and only sizes in range", () => {
     let sizes = 0
@@ -308,7 +308,7 @@ describe("the parsers of JSON", () => {
       }
     }
     assert.isAbove(sizes, count / 100)
-  }, 120_000)
+  }, 180_000)
 
   it("read outcomes from any bytes without throwing, and success from nothing but a whole Status", () => {
     const tags = new Set<string>()
@@ -327,5 +327,5 @@ describe("the parsers of JSON", () => {
       if (outcome._tag === "Unreadable") assert.isAtMost(outcome.text.length, 200)
     }
     assert.deepStrictEqual([...tags].sort(), ["Exited", "Failed", "Missing", "Unreadable"])
-  }, 120_000)
+  }, 180_000)
 })

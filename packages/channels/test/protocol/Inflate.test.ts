@@ -46,7 +46,7 @@ describe("the dictionary", () => {
 
 describe("an inflater", () => {
   it("reads what zlib writes, at every level and strategy, with and without a dictionary, wherever it is cut", () => {
-    for (let seed = 0; seed < 150; seed++) {
+    for (let seed = 0; seed < 300; seed++) {
       const draw = random(seed)
       const data = draws[seed % draws.length]!(draw)
       const level = draw.below(10)
@@ -66,7 +66,7 @@ describe("an inflater", () => {
         )
       }
     }
-  }, 60_000)
+  }, 180_000)
 
   it("gives all that a sync flush has flushed, at once", () => {
     // As kubectl 1.32 (Go's zlib) sends the first three streams.
@@ -115,7 +115,7 @@ describe("an inflater", () => {
 
   it("refuses what zlib refuses, and nothing else; a stream that breaks off just has not ended", () => {
     let refused = 0
-    for (let seed = 0; seed < 10_000; seed++) {
+    for (let seed = 0; seed < 20_000; seed++) {
       const draw = random(seed)
       const data = draws[draw.below(4)]!(draw).subarray(0, 200)
       const zipped = Uint8Array.from(Zlib.deflateSync(data, { level: draw.below(10), strategy: draw.below(5) }))
@@ -136,7 +136,7 @@ describe("an inflater", () => {
       else assert.isUndefined(theirs, name)
     }
     assert.isAbove(refused, 2000)
-  }, 60_000)
+  }, 180_000)
 
   it("says that it was damaged ever after", () => {
     const inflater = Inflate.make(spdy)
@@ -145,7 +145,8 @@ describe("an inflater", () => {
   })
 
   it("refuses a dictionary that it has not", () => {
-    assert.strictEqual(inflate([Zlib.deflateSync("abc", { dictionary: utf8("another") })]), 1002)
-    assert.strictEqual(inflate([Zlib.deflateSync("abc", { dictionary: dictionary() })], unlimited, "none"), 1002)
+    // "abc" with the dictionary "another", and with that of SPDY; as bytes, because zlib of Deno 2.9 passes over one.
+    assert.strictEqual(inflate([hex("78bb0bb102f24b4c4a0600024d0127")]), 1002)
+    assert.strictEqual(inflate([hex("78bbe3c6a7c24b4c4a0600024d0127")], unlimited, "none"), 1002)
   })
 })

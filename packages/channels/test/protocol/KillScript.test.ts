@@ -10,7 +10,7 @@ const present = shells.filter(({ argv }) => argv !== undefined)
 
 /** The shell of a container runs both the supervisor and the script. All shells in one test, because they wait. */
 const inEach = (name: string, body: (shell: Shell) => Promise<void>): void => {
-  it.concurrent(name, { timeout: 30_000 }, async () => {
+  it.concurrent(name, async () => {
     const results = await Promise.allSettled(present.map(body))
     for (const [i, result] of results.entries()) {
       if (result.status === "rejected") throw new Error(`in ${present[i]?.name}`, { cause: result.reason })

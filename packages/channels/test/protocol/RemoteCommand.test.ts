@@ -232,7 +232,7 @@ describe("any messages", () => {
         assert.deepStrictEqual(seen, expected)
       }
     },
-    { arbitrary: { runs: 25 }, timeout: 60_000 }
+    { arbitrary: { runs: 25 }, timeout: 180_000 }
   )
 })
 

@@ -89,7 +89,7 @@ const odd: ReadonlyArray<string> = [
 ]
 
 const tests = (shell: Shell): void => {
-  const test = (name: string, body: () => Promise<void>): void => it(name, body, 30_000)
+  const test = (name: string, body: () => Promise<void>): void => it(name, body)
 
   describe("the outcome", () => {
     test("is the exit code of the command, in both trailers and as the shell's own", async () => {

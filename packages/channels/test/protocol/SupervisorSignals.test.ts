@@ -19,7 +19,7 @@ const present = shells.filter(({ argv }) => argv !== undefined)
 
 /** All shells in one test, and the tests side by side, because they have to wait. */
 const inEach = (name: string, body: (shell: Shell) => Promise<void>): void => {
-  it.concurrent(name, { timeout: 30_000 }, async () => {
+  it.concurrent(name, async () => {
     const results = await Promise.allSettled(present.map(body))
     for (const [i, result] of results.entries()) {
       if (result.status === "rejected") throw new Error(`in ${present[i]?.name}`, { cause: result.reason })

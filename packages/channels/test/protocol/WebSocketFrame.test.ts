@@ -141,7 +141,7 @@ describe("any sequence of frames", () => {
         const { bytes, expected } = build(role, value)
         for (const chunks of cuts(bytes, value.seed)) assert.deepStrictEqual(decodeAll({ role }, chunks), expected)
       },
-      { arbitrary: { runs: 25 }, timeout: 60_000 }
+      { arbitrary: { runs: 25 }, timeout: 180_000 }
     )
 
     it(`decodes the same for a ${role} when cut in two at each byte`, () => {

@@ -3,26 +3,13 @@ import type { ExecOptions } from "@effect-k8s/channels/ExecOptions"
 import { v4, v5 } from "@effect-k8s/channels/protocol/RemoteCommand"
 import * as Target from "@effect-k8s/channels/Target"
 import { KubeClient } from "@effect-k8s/core/KubeClient"
-import type { KubeError } from "@effect-k8s/core/KubeError"
-import { ConnectionLost, TransportError } from "@effect-k8s/core/TransportError"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/testing/TestClock"
 import * as Server from "../support/execServer.ts"
+import { lost, refused } from "../support/refusals.ts"
 
 const target = Target.pod("p", { namespace: "ns", container: "c" })
-const lost = new TransportError({ reason: new ConnectionLost({ address: { host: "api.test", port: 443 } }) })
-
-/** How the start of a command fails, and what the server was asked. */
-const refused = Effect.fnUntraced(function*(settings: Server.Settings, options: ExecOptions = {}) {
-  const server = yield* Server.make(settings)
-  const error: KubeError = yield* Effect.flip(
-    Effect.provideService(Exec.on(target, options)(["psql"]), KubeClient, server.client)
-  )
-  yield* Server.settle
-  assert.strictEqual(server.open(), 0)
-  return { error, asked: server.asked }
-})
 
 describe("a subprotocol that the server does not know", () => {
   const none: Server.Settings = { refuse: () => ({ status: 403 }) }

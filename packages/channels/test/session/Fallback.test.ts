@@ -4,15 +4,15 @@ import type { ExecOptions } from "@effect-k8s/channels/ExecOptions"
 import { v4, v5 } from "@effect-k8s/channels/protocol/RemoteCommand"
 import * as Target from "@effect-k8s/channels/Target"
 import { KubeClient } from "@effect-k8s/core/KubeClient"
-import { ConnectionLost, TransportError } from "@effect-k8s/core/TransportError"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Server from "../support/execServer.ts"
+import { lost } from "../support/refusals.ts"
+import { runningPod } from "../support/runningPod.ts"
 
 const target = Target.pod("p", { namespace: "ns", container: "c" })
-const lost = new TransportError({ reason: new ConnectionLost({ address: { host: "api.test", port: 443 } }) })
 
 const offered = (asked: ReadonlyArray<Server.Asked>): ReadonlyArray<string> =>
   asked.map(({ subprotocols, transport }) => `${transport} ${subprotocols.join(", ")}`)
@@ -64,7 +64,7 @@ describe("after an answer behind which the command may run", () => {
           spdy: true,
           script: succeed,
           refuse: (_, n) => n === 0 ? answer : undefined,
-          pod: () => Response.json(pod)
+          pod: () => Response.json(runningPod)
         })
         const handle = yield* Effect.provideService(Attach.attach(target), KubeClient, server.client)
         assert.deepStrictEqual(offered(server.asked), [`websocket ${v4}`, spdy])
@@ -101,25 +101,6 @@ describe("after an answer behind which the command may run", () => {
       assert.strictEqual(broken.asked.length, 2)
     }))
 })
-
-const pod = {
-  kind: "Pod",
-  apiVersion: "v1",
-  metadata: { name: "p", namespace: "ns", uid: "u1", resourceVersion: "7", creationTimestamp: "2026-01-01T00:00:00Z" },
-  spec: { containers: [{ name: "c", image: "i" }] },
-  status: {
-    phase: "Running",
-    containerStatuses: [{
-      name: "c",
-      containerID: "containerd://one",
-      state: { running: {} },
-      image: "",
-      imageID: "",
-      ready: true,
-      restartCount: 0
-    }]
-  }
-}
 
 const neverOpened = Server.internalError(
   "error sending request: Post \"//[::]:33733/cri/exec/p09n54Wf\": http: server gave HTTP response to HTTPS client"

@@ -7,6 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
 import type { KillOptions } from "effect/process/ChildProcess"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -39,7 +40,7 @@ const started = Effect.fnUntraced(function*(options: ExecOptions = {}, settings:
   yield* Effect.addFinalizer(() => Effect.forkDetach(close))
   yield* Server.timePasses
   const signals = (): ReadonlyArray<string> => server.killed.map(({ signal }) => signal)
-  return { server, session, handle, close, signals }
+  return { server, session, handle, scope, close, signals }
 })
 
 /** The supervisor's word that the command has ended. */
@@ -164,14 +165,43 @@ describe("the end of the scope of a command with stdin", () => {
       assert.deepStrictEqual(order, ["killed", "left"])
     }))
 
-  it.effect("waits no longer than two seconds for that", () =>
+  it.effect("waits for a server that is slow to start the second exec", () =>
     Effect.gen(function*() {
-      const { close, server, session } = yield* started(piped, { kill: () => Effect.undefined })
+      const order: Array<string> = []
+      const { close, session, signals } = yield* started(piped, {
+        kill: () => Effect.as(Effect.andThen(Effect.sleep("8 seconds"), Effect.sync(() => order.push("killed"))), 0)
+      })
+      yield* Effect.forkChild(Effect.andThen(session.left, Effect.sync(() => order.push("left"))))
       yield* close
-      yield* session.left
-      yield* Server.settle
-      assert.strictEqual(server.open(), 0)
+      assert.deepStrictEqual([signals(), order], [["TERM"], ["killed", "left"]])
     }))
+
+  for (const [seconds, what] of [[10, "whose connection lives"], [2, "whose connection was lost"]] as const) {
+    it.effect(`waits no longer than ${seconds} seconds for that, of one ${what}, and says so`, () =>
+      Effect.gen(function*() {
+        const { handle, scope, server, session } = yield* started(piped, { kill: () => Effect.undefined })
+        if (seconds === 2) {
+          yield* session.connection.reset
+          yield* Effect.exit(handle.exitCode)
+        }
+        const said: Array<string> = []
+        const logger = Logger.make(({ logLevel, message }) => said.push(`${logLevel} ${String(message)}`))
+        const closing = yield* Effect.forkChild(
+          Effect.provide(Scope.close(scope, Exit.void), Logger.layer([logger]))
+        )
+        while (server.killed.length === 0) yield* Server.settle
+        yield* TestClock.adjust(seconds * 1000 - 1)
+        yield* Server.settle
+        assert.isUndefined(closing.pollUnsafe())
+        assert.deepStrictEqual(said, [])
+        yield* TestClock.adjust(1)
+        yield* Server.joined(closing)
+        assert.deepStrictEqual(said, ["Warn A command with stdin was not told to end in time; its process may be left"])
+        yield* session.left
+        yield* Server.settle
+        assert.strictEqual(server.open(), 0)
+      }))
+  }
 
   it.effect("tells it too when the session was lost", () =>
     Effect.gen(function*() {

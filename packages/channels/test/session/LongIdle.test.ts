@@ -124,7 +124,7 @@ describe("a session that is idle for 4 hours while credentials are renewed", () 
         assert.strictEqual(yield* Server.joined(yield* Effect.forkChild(handle.exitCode)), 7)
         assert.strictEqual(yield* Fiber.join(reading), 20 * "line\n".length)
         yield* Server.timePasses
-      }), 60_000)
+      }), 180_000)
   }
 
   it.effect(
@@ -181,6 +181,6 @@ describe("a session that is idle for 4 hours while credentials are renewed", () 
         assert.strictEqual(got.join(""), `${".".repeat(20)}yes`)
         yield* Server.timePasses
       }),
-    60_000
+    180_000
   )
 })

@@ -50,7 +50,7 @@ for (const supervise of ["required", "never"] as const) {
         assert.strictEqual(counted(session, "Stdin"), 0)
         yield* end(5)
         assert.strictEqual(yield* handle.exitCode, 5)
-      }), 60_000)
+      }), 180_000)
 
     it.effect("is not pinged while output comes", () =>
       Effect.gen(function*() {

@@ -157,6 +157,9 @@ export const settle: Effect.Effect<void> = Effect.promise(async () => {
   for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
 })
 
+/** A moment of real time, in which another thread may make the digest that a handshake needs. */
+export const moment: Effect.Effect<void> = Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
+
 /**
  * Waits for a fiber and lets time pass meanwhile, in steps that are small beside any deadline: digests are computed on
  * another thread, which takes no virtual time.
@@ -167,7 +170,7 @@ export const joined = Effect.fnUntraced(function*<A, E>(
 ): Effect.fn.Return<A, E> {
   while (fiber.pollUnsafe() === undefined) {
     yield* settle
-    yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
+    yield* moment
     yield* TestClock.adjust(step)
   }
   return yield* Fiber.join(fiber)
@@ -175,7 +178,7 @@ export const joined = Effect.fnUntraced(function*<A, E>(
 
 /** Lets time pass at the end of the scope, for goodbyes that nobody answers, one after the other. To be called last. */
 export const timePasses: Effect.Effect<void, never, Scope.Scope> = Effect.addFinalizer(() =>
-  Effect.forkDetach(Effect.repeat(Effect.andThen(settle, TestClock.adjust("1 second")), { times: 5 }))
+  Effect.forkDetach(Effect.repeat(Effect.andThen(settle, TestClock.adjust("1 second")), { times: 15 }))
 )
 
 const parse = (request: HttpClientRequest.HttpClientRequest): Asked => {

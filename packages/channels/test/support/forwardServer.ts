@@ -29,6 +29,8 @@ export interface ServerPair {
   readonly port: string
   /** Bytes that have come, and whether the client has ended or reset it. */
   readonly got: () => { readonly bytes: number; readonly ended: boolean; readonly reset: boolean }
+  /** What came last, as text. */
+  readonly heard: () => string
   readonly send: (payload: Uint8Array) => Effect.Effect<void>
   readonly say: (text: string) => Effect.Effect<void>
   readonly end: (type: "data" | "error") => Effect.Effect<void>
@@ -105,7 +107,7 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
       const streams = SpdyStreams.make({ role: "server" })
       const write = (bytes: Uint8Array | undefined) =>
         bytes === undefined || bytes.length === 0 ? Effect.void : Effect.ignore(connection.write([line.wrap(bytes)]))
-      const states = new Map<number, { bytes: number; ended: boolean; reset: boolean }>()
+      const states = new Map<number, { bytes: number; last: Uint8Array; ended: boolean; reset: boolean }>()
       const errors = new Map<string, number>()
       const byStream = new Map<number, ServerPair>()
       const onEvent = (event: SpdyStreams.Event): Effect.Effect<void> => {
@@ -119,7 +121,7 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
             return takes ? write(streams.reply(stream)) : Effect.void
           }
           const error = errors.get(get("requestid")) ?? 0
-          const state = { bytes: 0, ended: false, reset: false }
+          const state = { bytes: 0, last: new Uint8Array(0), ended: false, reset: false }
           states.set(stream, state)
           const data = (to: number, payload: Uint8Array) => {
             const header = new Uint8Array(8)
@@ -129,7 +131,8 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
           const pair: ServerPair = {
             socket,
             port: get("port"),
-            got: () => ({ ...state }),
+            got: () => ({ bytes: state.bytes, ended: state.ended, reset: state.reset }),
+            heard: () => new TextDecoder().decode(state.last),
             send: (payload) => data(stream, payload),
             say: (text) => data(error, new TextEncoder().encode(text)),
             end: (type) => write(streams.end(type === "data" ? stream : error)),
@@ -144,7 +147,10 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
         if (!("stream" in event)) return Effect.void
         const state = states.get(event.stream)
         if (state === undefined) return Effect.void
-        if (event._tag === "Data") state.bytes += event.bytes.length
+        if (event._tag === "Data") {
+          state.bytes += event.bytes.length
+          state.last = event.bytes.slice()
+        }
         if (event._tag === "Ended") state.ended = true
         if (event._tag === "Reset") state.reset = true
         const pair = byStream.get(event.stream)
@@ -168,11 +174,12 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
       const write = (bytes: Uint8Array) => Effect.ignore(connection.write([bytes]))
       const message = (channel: number, payload: Uint8Array) =>
         write(Frame.encode({ opcode: Frame.Opcode.Binary, prefix: channel, payload }, undefined))
-      const state = { bytes: 0, ended: false, reset: false }
+      const state = { bytes: 0, last: new Uint8Array(0), ended: false, reset: false }
       const pair: ServerPair = {
         socket,
         port,
-        got: () => ({ ...state }),
+        got: () => ({ bytes: state.bytes, ended: state.ended, reset: state.reset }),
+        heard: () => new TextDecoder().decode(state.last),
         send: (payload) => message(0, payload),
         say: (text) => message(1, new TextEncoder().encode(text)),
         // It is the end of the connection that tells; the words have none.
@@ -189,6 +196,7 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
             const piece = event._tag === "Data" ? split(event) : undefined
             if (piece === undefined) continue
             state.bytes += piece.bytes.length
+            state.last = piece.bytes.slice()
             yield* settings.onBytes?.(pair) ?? Effect.void
           }
         }

@@ -43,7 +43,7 @@ export interface Place {
   ) => Effect.Effect<A, E, Exclude<Exclude<R, KubeClient>, ChildProcessSpawner>>
 }
 
-/** A place with these programs beside the basic ones. */
+/** A place with these programs beside the basic ones. Time passes at its end, so that a test which fails says why. */
 export const make = Effect.fnUntraced(function*(
   programs: Programs.Programs = {},
   settings: Server.Settings = {}
@@ -51,6 +51,7 @@ export const make = Effect.fnUntraced(function*(
   const all = { ...Programs.basic, ...programs }
   const server = yield* Server.make({ script: Programs.serve(all), ...settings })
   const local = LocalProcesses.make(all)
+  yield* Server.timePasses
   return {
     server,
     local,
@@ -82,9 +83,12 @@ export const nothingLeft = Effect.fnUntraced(function*(place: Place, message = "
 })
 
 /** Waits until so many sessions have been opened, and everything waits. No time passes. */
-export const opened = Effect.fnUntraced(function*({ server }: Place, sessions: number) {
-  // The handshake needs a digest, which another thread makes in real time.
-  while (server.sessions.length < sessions) yield* Server.settle
+export const opened = Effect.fnUntraced(function*({ server }: Pick<Place, "server">, sessions: number) {
+  for (let i = 0; server.sessions.length < sessions; i++) {
+    if (i === 20_000) assert.fail(`${server.sessions.length} of ${sessions} sessions were opened`)
+    yield* Server.moment
+    yield* Server.settle
+  }
   yield* Server.settle
 })
 
@@ -94,8 +98,7 @@ export const inTime = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect
   for (let i = 0; i < 300; i++) {
     yield* Server.settle
     if (fiber.pollUnsafe() !== undefined) return yield* Fiber.join(fiber)
-    // The handshake needs a digest, which another thread makes in real time.
-    yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
+    yield* Server.moment
     yield* TestClock.adjust("250 millis")
   }
   return assert.fail("it did not end within 75 seconds")

@@ -11,7 +11,7 @@ import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
-import { settle } from "./execServer.ts"
+import { moment, settle } from "./execServer.ts"
 
 /** A session: what became of it. Its server is asked afterwards whether it still has a connection. */
 export interface Session<A> {
@@ -72,8 +72,7 @@ const runBatch = Effect.fnUntraced(function*<I, A>(
       assert.fail(`sessions that hang: ${Array.from(running, describe).slice(0, 20).join("; ")}`)
     }
     yield* settle
-    // Digests are made on other threads.
-    yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
+    yield* moment
     yield* TestClock.adjust(stepMillis)
   }
   const results = yield* Fiber.join(all)
