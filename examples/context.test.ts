@@ -101,7 +101,7 @@ describe("the demo on a cluster by its context", () => {
             `${reason} (it is not there); name another with --image, one with sh, awk and gunzip that the cluster can pull`
         )
         yield* assertDeleted
-      }).pipe(Effect.scoped, Effect.provide(cluster({ pods: false }))), 60_000)
+      }).pipe(Effect.scoped, Effect.provide(cluster({ pods: false }))))
   }
 
   it.live("fails when a pod does not run in time", () =>
@@ -110,7 +110,7 @@ describe("the demo on a cluster by its context", () => {
       assert.strictEqual(code, 1)
       assert.match(stderr, /^PodNotRunning pod "shop-0" does not run the image busybox:1: .* after 0.5 s; .*--image/)
       yield* assertDeleted
-    }).pipe(Effect.scoped, Effect.provide(cluster({ pods: false }))), 60_000)
+    }).pipe(Effect.scoped, Effect.provide(cluster({ pods: false }))))
 
   for (const killSignal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     it.live(`deletes its namespace after ${killSignal}`, () =>
@@ -119,7 +119,7 @@ describe("the demo on a cluster by its context", () => {
         yield* until(namespaces, (found) => found.length === 1)
         yield* handle.kill({ killSignal })
         yield* assertDeleted
-      }).pipe(Effect.scoped, Effect.provide(cluster({ pods: false }))), 60_000)
+      }).pipe(Effect.scoped, Effect.provide(cluster({ pods: false }))))
   }
 
   it.live("names the namespace that it could not delete", () =>
@@ -128,5 +128,5 @@ describe("the demo on a cluster by its context", () => {
       yield* faults.inject({ verb: "delete", resource: "namespaces" }, Faults.failure(403, "Forbidden", "no"))
       const { stderr } = yield* run("--wait", "0.1")
       assert.match(stderr, /^delete namespace effect-k8s-demo-\w+ yourself: Could not delete/m)
-    }).pipe(Effect.scoped, Effect.provide(cluster({ pods: false }))), 60_000)
+    }).pipe(Effect.scoped, Effect.provide(cluster({ pods: false }))))
 })

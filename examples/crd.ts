@@ -49,25 +49,25 @@ const program = Effect.gen(function*() {
   const operator = yield* backups.watch().pipe(
     Stream.filter((event) => event.type === "ADDED"),
     Stream.mapEffect(({ object }) =>
-      backups.status.patch.merge(object.metadata.name, {
-        status: { phase: "Done", replicas: object.spec.replicas ?? 1 }
-      })
+      backups.status.apply(
+        { metadata: { name: object.metadata.name }, status: { phase: "Done", replicas: object.spec.replicas ?? 1 } },
+        { fieldManager: "operator" }
+      )
     ),
     Stream.take(1),
     Stream.runDrain,
     Effect.forkChild
   )
 
-  // The user.
-  yield* backups.create({
+  // The user says what there should be. The keys of lists are required, for elements are told apart by them.
+  yield* backups.apply({
     metadata: { name: "shop", labels: { app: "shop" } },
     spec: {
       database: "shop",
       port: "postgres",
-      paused: null,
       targets: [{ name: "near", url: "file:///backup" }, { name: "far", url: "https://far.example", class: "Cold" }]
     }
-  })
+  }, { fieldManager: "user" })
   yield* Fiber.join(operator)
 
   const backup = yield* backups.get("shop")
@@ -86,6 +86,12 @@ const program = Effect.gen(function*() {
   const scale = yield* backups.scale.replace("shop", { metadata: { name: "shop" }, spec: { replicas: 3 } })
   const patched = yield* backups.patch.merge("shop", { metadata: { labels: { app: null } } })
   yield* Console.log(`replicas: ${scale.spec?.replicas}, labels: ${JSON.stringify(patched.metadata.labels ?? {})}`)
+
+  // Who else wants to decide what the user has said is told so.
+  const conflict = yield* Effect.flip(
+    backups.apply({ metadata: { name: "shop" }, spec: { database: "other" } }, { fieldManager: "somebody" })
+  )
+  yield* Console.log(`${conflict.reason._tag}: ${conflict.message}`)
 
   // What is wrong is an error with a reason.
   const missing = yield* Effect.flip(backups.get("nothing"))

@@ -12,9 +12,8 @@ import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as BuiltIns from "./BuiltIns.ts"
-import { CodegenError, InvalidConfig } from "./CodegenError.ts"
+import { CodegenError, Drift, InvalidConfig } from "./CodegenError.ts"
 import * as Config from "./Config.ts"
-import * as Write from "./emit/Write.ts"
 import * as Project from "./Project.ts"
 
 const parameters = {
@@ -60,7 +59,9 @@ const parameters = {
     Flag.optional
   ),
   runtime: Flag.String("runtime").pipe(
-    Flag.withDescription("module of the runtime types; @effect-k8s/core/Resource unless told"),
+    Flag.withDescription(
+      "module of the runtime types; @effect-k8s/core/Resource unless told; a relative path starts from the modules"
+    ),
     Flag.optional
   ),
   extension: Flag.Literals("extension", [".js", ".ts"]).pipe(
@@ -191,17 +192,18 @@ const builtInsCommand = Command.make("built-ins", {
   docs: Flag.Boolean("docs").pipe(
     Flag.withDefault(false),
     Flag.withDescription("write documentation comments, too, for a release; what is committed has none")
-  )
-}, ({ docs, documents }) =>
+  ),
+  check: parameters.check
+}, ({ check, docs, documents }) =>
   Effect.gen(function*() {
-    const { lock, modules, resources, schemas } = yield* BuiltIns.make(documents, { docs })
-    yield* Write.modules(BuiltIns.targets.modules, modules)
-    yield* Write.modules(BuiltIns.targets.schemas, BuiltIns.ofSchemas(schemas))
-    yield* Effect.forEach(schemas, ({ path, text }) => Write.file(`packages/core/src/${path}`, text))
-    yield* Write.file(BuiltIns.targets.resources, resources)
-    yield* Write.file(BuiltIns.targets.lock, lock)
-    yield* Write.file(BuiltIns.targets.configSchema, Config.jsonSchema())
-    yield* Console.log(`wrote ${modules.length} modules to ${BuiltIns.targets.modules}`)
+    const made = yield* BuiltIns.make(documents, { docs })
+    if (!check) {
+      yield* BuiltIns.write(made)
+      return yield* Console.log(`wrote ${made.modules.length} modules to ${BuiltIns.targets.modules}`)
+    }
+    const differences = yield* BuiltIns.differences(made)
+    if (differences.length > 0) return yield* new CodegenError({ reason: new Drift({ differences }) })
+    yield* Console.log(`${BuiltIns.targets.modules} is up to date: ${count(made.modules.length, "module")}`)
   })).pipe(Command.withDescription("Regenerate the modules of @effect-k8s/core, from its root"), Command.unlisted)
 
 /** The command. */

@@ -7,7 +7,6 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
 import { CodegenError, FileFailed, InvalidConfig } from "./CodegenError.ts"
-import type { Which } from "./load/ClusterAccess.ts"
 
 /** The name of the file that is read when no other one is named. */
 export const fileName = "effect-k8s.yaml"
@@ -15,39 +14,14 @@ export const fileName = "effect-k8s.yaml"
 const described = <S extends Schema.Top>(schema: S, description: string): S["Rebuild"] =>
   schema.annotate({ description })
 
-/** A live cluster, by a context of a kubeconfig. */
-export interface ClusterSource {
-  readonly cluster: Which
-}
-
-/** A file, a folder, a pattern or a URL; or a cluster. */
-export type Source = string | ClusterSource
-
-/** What to generate from and how. Paths are relative to the folder of the file, or the current one. */
-export interface Config {
-  readonly sources: readonly [Source, ...ReadonlyArray<Source>]
-  /** The folder to write the modules to. */
-  readonly out: string
-  /** The API groups to generate: `cert-manager.io`, `*.example.com`, `core`; all unless told. */
-  readonly groups?: ReadonlyArray<string> | undefined
-  /** Whether to write documentation comments; true unless told. */
-  readonly docs?: boolean | undefined
-  /** Whether to write schemas as data, too, for `SchemaOf`; false unless told. */
-  readonly schemas?: boolean | undefined
-  /** The extension of the imports between modules; `.js` unless told. */
-  readonly extension?: ".js" | ".ts" | undefined
-  /** The module of the runtime types; `@effect-k8s/core/Resource` unless told. */
-  readonly runtime?: string | undefined
-  /** A file for the digests of the documents. */
-  readonly lock?: string | undefined
-  /** A folder for documents of clusters, by their hash; `node_modules/.cache/effect-k8s-codegen` unless told. */
-  readonly cache?: string | undefined
-}
-
 const text = Schema.String.check(Schema.isNonEmpty())
 
-const File = Schema.Struct({
-  $schema: Schema.optionalKey(Schema.String),
+const Cluster = Schema.Struct({
+  context: Schema.optionalKey(described(text, "A context of the kubeconfig; the current one unless told")),
+  kubeconfig: Schema.optionalKey(described(text, "A kubeconfig file; KUBECONFIG or ~/.kube/config unless told"))
+})
+
+const Options = Schema.Struct({
   sources: described(
     Schema.Array(Schema.Union([
       described(
@@ -57,14 +31,7 @@ const File = Schema.Struct({
       ),
       Schema.Struct({
         cluster: described(
-          Schema.Struct({
-            context: Schema.optionalKey(
-              described(text, "A context of the kubeconfig; the current one unless told")
-            ),
-            kubeconfig: Schema.optionalKey(
-              described(text, "A kubeconfig file; KUBECONFIG or ~/.kube/config unless told")
-            )
-          }),
+          Cluster,
           "A live cluster: its OpenAPI documents are read with the credentials of a kubeconfig"
         )
       })
@@ -86,7 +53,8 @@ const File = Schema.Struct({
   )),
   runtime: Schema.optionalKey(described(
     text,
-    "The module of the runtime types; @effect-k8s/core/Resource unless told"
+    "The module of the runtime types; @effect-k8s/core/Resource unless told. A relative path starts from the modules, " +
+      "which are two folders below out"
   )),
   lock: Schema.optionalKey(described(text, "A file for the digests of the documents that the modules were made from")),
   cache: Schema.optionalKey(described(
@@ -94,6 +62,27 @@ const File = Schema.Struct({
     "A folder for documents of clusters, by their hash; node_modules/.cache/effect-k8s-codegen unless told"
   ))
 })
+
+const File = Schema.Struct({ $schema: Schema.optionalKey(Schema.String), ...Options.fields })
+
+// A file leaves out what it does not tell; who writes a value may say undefined, too.
+type Loose<T> = { readonly [K in keyof T]: {} extends Pick<T, K> ? T[K] | undefined : T[K] }
+
+/** A live cluster, by a context of a kubeconfig. */
+export interface ClusterSource {
+  readonly cluster: Loose<typeof Cluster.Type>
+}
+
+/** A file, a folder, a pattern or a URL; or a cluster. */
+export type Source = string | ClusterSource
+
+/**
+ * What to generate from and how: the options of `effect-k8s.yaml`, whose schema describes them. Paths are relative to the
+ * folder of the file, or the current one.
+ */
+export interface Config extends Loose<Omit<typeof Options.Type, "sources">> {
+  readonly sources: readonly [Source, ...ReadonlyArray<Source>]
+}
 
 const decode = Schema.decodeUnknownEffect(File, { onExcessProperty: "error", errors: "all" })
 

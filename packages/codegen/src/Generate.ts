@@ -9,8 +9,10 @@ import * as SchemaData from "./emit/SchemaData.ts"
 import * as SchemaTypes from "./emit/SchemaTypes.ts"
 import { object } from "./internal/json.ts"
 import * as Build from "./ir/Build.ts"
+import * as ServedSchemas from "./ir/ServedSchemas.ts"
 import * as Discovery from "./load/Discovery.ts"
 import * as Document from "./load/Document.ts"
+import * as Facts from "./normalise/Facts.ts"
 import { normalise } from "./normalise/Normalise.ts"
 
 /** What to generate from. */
@@ -27,6 +29,10 @@ export interface GenerateOptions extends Module.ImportOptions {
   readonly docs?: boolean | undefined
   /** The API groups to generate: `apps`, `*.example.com`, `core`; all unless told. */
   readonly groups?: ReadonlyArray<string> | undefined
+  /** The module of `SchemaOf`, as the table of schemas names it; that beside the runtime types unless told. */
+  readonly schemaOf?: string | undefined
+  /** Whether to give the schemas for a server, too. */
+  readonly served?: boolean | undefined
 }
 
 /** A generated module. */
@@ -43,6 +49,8 @@ export interface Output {
   readonly resources: string
   /** The schemas as data: `schemas.ts`, which loads `schemas/apps/v1.ts` and the like. */
   readonly schemas: ReadonlyArray<GeneratedModule>
+  /** The schemas for a server: `served.ts`, which loads `apps/v1.ts` and the like; none unless asked for. */
+  readonly served: ReadonlyArray<GeneratedModule>
   /** How many resources there are. */
   readonly kinds: number
 }
@@ -79,21 +87,37 @@ export const generate: (
   const ir = Build.build(api, Discovery.fromDocuments(sources.discovery ?? []))
   const outside = ir.modules.find(({ path }) => !modulePath.test(path))
   if (outside !== undefined) return yield* noPath(outside.path)
+  const served = options.served === true
+    ? ServedSchemas.make(Facts.fromDocuments(openapi), all.definitions.values(), ir.schemas)
+    : []
   const types = yield* SchemaTypes.print(ir.modules.flatMap(Module.schemas))
   return {
     modules: ir.modules.map((module) => ({ path: `${module.path}.ts`, text: Module.emit(module, types, options) })),
     resources: ResourceTable.emit(ir.resources),
     schemas: [
-      { path: "schemas.ts", text: SchemaData.emitTable(ir.schemas, options, schemaOf(options.runtime)) },
+      {
+        path: "schemas.ts",
+        text: SchemaData.emitTable(ir.schemas, options, options.schemaOf ?? schemaOfBeside(options.runtime))
+      },
       ...ir.schemas.map((schemas) => ({ path: `schemas/${schemas.path}.ts`, text: SchemaData.emit(schemas) }))
+    ],
+    served: served.length === 0 ? [] : [
+      { path: "served.ts", text: SchemaData.emitServedTable(served, options) },
+      ...served.map((module) => ({
+        path: `${module.path}.ts`,
+        text: SchemaData.emit(module, SchemaData.served)
+      }))
     ],
     kinds: ir.resources.length
   }
 })
 
-/** The module of `SchemaOf`, which is beside that of the runtime types; the table is a folder above the modules. */
-const schemaOf = (runtime: string): string =>
-  runtime.replace(/^\.\.\/\.\.\//, "./").replace(/Resource(?=(?:\.[jt]s)?$)/, "SchemaOf")
+/** The module of `SchemaOf`, for a table a folder above the modules: beside the runtime types, if those are core's. */
+const schemaOfBeside = (runtime: string): string =>
+  /(?:^|\/)Resource(?:\.[jt]s)?$/.test(runtime)
+    ? runtime.replace(/^\.\.\/(\.\.\/)?/, (_, more: string | undefined) => more ?? "./")
+      .replace(/Resource(?=(?:\.[jt]s)?$)/, "SchemaOf")
+    : "@effect-k8s/core/SchemaOf"
 
 // A path is made of names in documents, which may come from anywhere: it must not leave the folder.
 const modulePath = /^[\p{L}\d][\p{L}\d._-]*\/[\p{L}\d][\p{L}\d._-]*$/u

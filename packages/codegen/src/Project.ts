@@ -16,7 +16,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Stream from "effect/Stream"
-import { CodegenError, Drift, FileFailed } from "./CodegenError.ts"
+import { CodegenError, Drift, FileFailed, InvalidConfig } from "./CodegenError.ts"
 import type { Loaded } from "./Config.ts"
 import * as Write from "./emit/Write.ts"
 import type { GeneratedModule } from "./Generate.ts"
@@ -93,26 +93,23 @@ export const check = Effect.fn("Project.check")(function*(loaded: Loaded, option
   const path = yield* Path.Path
   const { config, folder } = loaded
   const generated = yield* make(loaded, options)
-  const read = (file: string) => Effect.option(fs.readFileString(path.resolve(folder, file)))
-  const compare = (file: string, text: string) =>
-    Effect.map(
-      read(file),
-      (found) => Option.isNone(found) ? [`${file} is missing`] : found.value === text ? [] : [`${file} differs`]
-    )
-  const files = generated.modules.map((module) => ({ file: `${config.out}/${module.path}`, text: module.text }))
-  const differences = yield* Effect.forEach(files, ({ file, text }) => compare(file, text))
-  const stale = yield* Write.stale(path.resolve(folder, config.out), generated.modules)
+  const modules = yield* Write.differences(path.resolve(folder, config.out), generated.modules, config.out)
   const lock = config.lock === undefined
     ? []
-    : yield* compareLocks(config.lock, yield* read(config.lock), generated.lock)
-  const all = [...differences.flat(), ...stale.map((file) => `${config.out}/${file} is no longer generated`), ...lock]
+    : yield* compareLocks(
+      config.lock,
+      yield* Effect.option(fs.readFileString(path.resolve(folder, config.lock))),
+      generated.lock
+    )
+  const all = [...modules, ...lock]
   if (all.length > 0) return yield* new CodegenError({ reason: new Drift({ differences: all }) })
   return generated
 })
 
 /**
  * Generates and writes, and does so again whenever a file of the sources changes. A run that fails is an element, too:
- * the next change may mend it. Fails with `FileFailed` when a source cannot be watched; URLs and clusters are not.
+ * the next change may mend it. URLs and clusters are not watched. Fails with `FileFailed` when a source cannot be, and
+ * with `InvalidConfig` when none can.
  */
 export const watch = (loaded: Loaded, options: Options = {}) =>
   Stream.unwrap(Effect.gen(function*() {
@@ -121,9 +118,23 @@ export const watch = (loaded: Loaded, options: Options = {}) =>
     const roots = loaded.config.sources.flatMap((source) =>
       typeof source !== "string" || Url.isUrl(source) ? [] : [path.resolve(loaded.folder, watchable(source))]
     )
+    if (roots.length === 0) {
+      return yield* new CodegenError({
+        reason: new InvalidConfig({ path: "sources", description: "name no file: URLs and clusters cannot be watched" })
+      })
+    }
+    const failed = (root: string) => (cause: unknown) =>
+      new CodegenError({ reason: new FileFailed({ path: root, cause }) })
     const changes = roots.map((root) =>
-      fs.watch(root, { recursive: true }).pipe(
-        Stream.mapError((cause) => new CodegenError({ reason: new FileFailed({ path: root, cause }) }))
+      fs.stat(root).pipe(
+        Effect.map(({ type }) =>
+          type === "Directory"
+            ? fs.watch(root, { recursive: true })
+            // Many editors write another file and rename it: who watches the old one hears of that, and no more.
+            : Stream.filter(fs.watch(path.dirname(root)), (event) => event.path === path.basename(root))
+        ),
+        Stream.unwrap,
+        Stream.mapError(failed(root))
       )
     )
     return Stream.concat(Stream.succeed(undefined), Stream.mergeAll(changes, { concurrency: "unbounded" })).pipe(

@@ -5,6 +5,9 @@ import * as Command from "effect/cli/Command"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Path from "node:path"
 import { customResource, definition, kindSchema, openApi, ref } from "./support/documents.ts"
 import { platform, serverOf } from "./support/platform.ts"
@@ -78,6 +81,25 @@ describe("effect-k8s-codegen generate", () => {
       assert.notInclude(yield* read("src/example.com/v1.ts"), "A widget.")
     }).pipe(Effect.scoped, Effect.provide(platform())))
 
+  it.effect("imports a runtime of another name, and the type of schemas from where it is", () =>
+    Effect.gen(function*() {
+      const { at, read, write } = yield* folder
+      yield* write("a.yaml", definition({}))
+      const imports = Effect.fnUntraced(function*(...args: ReadonlyArray<string>) {
+        yield* run("generate", at("a.yaml"), "--schemas", "-o", at("out"), ...args)
+        const texts = [yield* read("out/example.com/v1.ts"), yield* read("out/schemas.ts")]
+        return texts.flatMap((text) => [...text.matchAll(/^import .* from "(.*)"$/gm)].map(([, from]) => from))
+      })
+      assert.deepStrictEqual(yield* imports(), ["@effect-k8s/core/Resource", "@effect-k8s/core/SchemaOf"])
+      assert.deepStrictEqual(yield* imports("--runtime", "../../core/Resource.ts"), [
+        "../../core/Resource.ts",
+        "../core/SchemaOf.ts"
+      ])
+      for (const runtime of ["#kubernetes", "../../MyResource.ts"]) {
+        assert.deepStrictEqual(yield* imports("--runtime", runtime), [runtime, "@effect-k8s/core/SchemaOf"])
+      }
+    }).pipe(Effect.scoped, Effect.provide(platform())))
+
   it.effect("checks without writing: every difference is named", () =>
     Effect.gen(function*() {
       const { at, files, read, write } = yield* folder
@@ -121,6 +143,47 @@ describe("effect-k8s-codegen generate", () => {
       }))
     ))
 
+  it.effect("sends the login of a URL, and shows it nowhere", () =>
+    Effect.gen(function*() {
+      const { at, read } = yield* folder
+      const asked: Array<string> = []
+      const web = HttpClient.make((request, url) => {
+        asked.push(`${url.href} ${request.headers["authorization"]}`)
+        return Effect.succeed(HttpClientResponse.fromWeb(
+          request,
+          url.pathname === "/crd.yaml" ? new Response(definition({})) : new Response("", { status: 403 })
+        ))
+      })
+      const get = (path: string) =>
+        Effect.provideService(
+          run("generate", `https://me:s%40cret@example.com${path}`, "-o", at("out"), "--lock", at("lock.json")),
+          HttpClient.HttpClient,
+          web
+        )
+      const { err } = yield* get("/crd.yaml")
+      assert.deepStrictEqual(err, ["https://example.com/crd.yaml: 1 document"])
+      assert.deepStrictEqual(asked, ["https://example.com/crd.yaml Basic bWU6c0BjcmV0"])
+      assert.include(yield* read("lock.json"), "\"https://example.com/crd.yaml\": ")
+      for (const path of ["/none", "/openapi/v3"]) {
+        const { message } = yield* Effect.flip(get(path))
+        assert.include(message, `cannot fetch https://example.com${path}: `)
+        assert.notInclude(message, "cret")
+      }
+    }).pipe(Effect.scoped, Effect.provide(platform())))
+
+  it.effect("refuses what is no URL, and says why one cannot be reached", () =>
+    Effect.gen(function*() {
+      const fail = (url: string) => Effect.map(Effect.flip(run("generate", url, "-o", "x")), ({ message }) => message)
+      assert.include(yield* fail("https://exam ple/x"), "\"https://exam ple/x\" is not a URL; ")
+      for (const url of ["https://me:cret@exam ple/x", "https://%:cret@example.com/x"]) {
+        const message = yield* fail(url)
+        assert.include(message, "is not a URL; ")
+        assert.notInclude(message, "cret")
+      }
+      const unreachable = Effect.provide(fail("http://127.0.0.1:1/x"), FetchHttpClient.layer)
+      assert.match(yield* unreachable, /^cannot fetch http:\/\/127\.0\.0\.1:1\/x: (?!fetch failed|Transport)/)
+    }).pipe(Effect.scoped, Effect.provide(platform())))
+
   const live = serverOf({
     "/openapi/v3": {
       paths: { "apis/example.com/v1": { serverRelativeURL: "/w?hash=1" }, "api/v1": { serverRelativeURL: "/core" } }
@@ -154,7 +217,8 @@ describe("effect-k8s-codegen generate", () => {
           /b\.yaml describes .*\/widgets, and so does .*a\.yaml; take one of them/
         ],
         [[at("a.yaml"), "-g", "apps", "-o", at("x")], /there is none in the groups apps/],
-        [[at("a.yaml"), "-o", at("x"), "--check", "--watch"], /--check and --watch at once/]
+        [[at("a.yaml"), "-o", at("x"), "--check", "--watch"], /--check and --watch at once/],
+        [["https://example.com/a.yaml", "-o", at("x"), "--watch"], /name no file: URLs and clusters cannot be watched/]
       ]
       for (const [args, message] of messages) {
         assert.match((yield* Effect.flip(run("generate", ...args))).message, message)

@@ -4,6 +4,7 @@ import * as Content from "@effect-k8s/codegen/load/Content"
 import { assert, describe, it } from "@effect/vitest"
 import * as Digest from "effect/crypto/Digest"
 import * as Effect from "effect/Effect"
+import * as Yaml from "effect/encoding/Yaml"
 import * as Path from "node:path"
 import { definition } from "./support/documents.ts"
 import { typeCheck } from "./support/typeCheck.ts"
@@ -299,6 +300,20 @@ describe("a file", () => {
         assert.isTrue(reason.message.startsWith(`crd.yaml, document 2${path === undefined ? "" : `, ${path}`} `))
       }))
   }
+
+  it.effect("that is a list, as kubectl writes it, says which item is wrong", () =>
+    Effect.gen(function*() {
+      const list = (...items: ReadonlyArray<unknown>) => JSON.stringify({ apiVersion: "v1", kind: "List", items })
+      const good: unknown = Yaml.parse(definition({}))
+      const message = (text: string) =>
+        Effect.map(Effect.flip(Effect.provide(read(text), Digest.layerWebCrypto)), ({ message }) => message)
+      const bad: unknown = Yaml.parse(definition({ scope: "Everywhere" }))
+      assert.strictEqual(
+        yield* message(list(good, bad)),
+        "crd.yaml, document 1, items[1].spec.scope must be Namespaced or Cluster"
+      )
+      assert.strictEqual(yield* message(list(good, 1)), "crd.yaml, document 1, items[1] is not an object")
+    }))
 
   it.effect("that defines a kind twice is refused", () =>
     Effect.gen(function*() {

@@ -131,7 +131,7 @@ export interface JobResource extends K.ResourceType {
 }
 
 export const Job: K.Resource<JobResource> =
-  /*#__PURE__*/ K.make("batch", "v1", "Job", "jobs", "Namespaced", 511, { exec: -1, log: -1, scale: 72 })
+  /*#__PURE__*/ K.make("batch", "v1", "Job", "jobs", "Namespaced", 511, { exec: 0, log: 0, scale: 72 })
 
 export interface JobSpec {
   readonly claims?: readonly JobInput[] | undefined

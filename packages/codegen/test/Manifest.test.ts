@@ -24,8 +24,8 @@ describe("the documents of a file", () => {
 
   it("are the items of a list", () => {
     assert.deepStrictEqual(parse(`{"kind":"List","items":[{"kind":"A"},{"kind":"B"}]}`), [
-      { number: 1, json: { kind: "A" } },
-      { number: 1, json: { kind: "B" } }
+      { number: 1, path: "items[0]", json: { kind: "A" } },
+      { number: 1, path: "items[1]", json: { kind: "B" } }
     ])
   })
 

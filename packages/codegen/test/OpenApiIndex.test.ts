@@ -1,3 +1,4 @@
+import { ClusterFailed, CodegenError } from "@effect-k8s/codegen/CodegenError"
 import * as OpenApiIndex from "@effect-k8s/codegen/load/OpenApiIndex"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -56,6 +57,34 @@ describe("the documents that a server lists", () => {
       yield* fs.writeFileString(`${cache}-file`, "")
       assert.strictEqual((yield* OpenApiIndex.fetch(first.server, { cache: `${cache}-file` })).documents.length, 2)
     }).pipe(Effect.scoped, Effect.provide(platform())))
+
+  it.effect("are fetched from where they are now when one changes meanwhile; other failures stay", () =>
+    Effect.gen(function*() {
+      const { server } = serverOf(bodies)
+      const refused = new CodegenError({ reason: new ClusterFailed({ context: undefined, cause: "HTTP 301" }) })
+      let asked = 0
+      // The first index is from before the change, and its hash leads nowhere.
+      const changing: OpenApiIndex.Server = {
+        ...server,
+        get: (path) =>
+          path === "/openapi/v3" && asked++ === 0
+            ? Effect.sync(() =>
+              new TextEncoder().encode(
+                JSON.stringify({ paths: { "apis/apps/v1": { serverRelativeURL: "/openapi/v3/apis/apps/v1?hash=A0" } } })
+              )
+            )
+            : path.endsWith("hash=A0")
+            ? Effect.fail(refused)
+            : server.get(path)
+      }
+      const { documents } = yield* OpenApiIndex.fetch(changing)
+      assert.deepStrictEqual(documents.map(({ name }) => name), ["cluster apis/apps/v1"])
+      const broken: OpenApiIndex.Server = {
+        ...server,
+        get: (path) => path === apps ? Effect.fail(refused) : server.get(path)
+      }
+      assert.strictEqual(yield* Effect.flip(OpenApiIndex.fetch(broken)), refused)
+    }).pipe(Effect.provide(platform())))
 
   it.effect("are none when the answer is no index", () =>
     Effect.gen(function*() {

@@ -45,4 +45,40 @@ describe("watching", () => {
       }).pipe(Effect.scoped, Effect.provide(platform())),
     30_000
   )
+
+  it.live(
+    "of a single file goes on when an editor puts another one in its place",
+    () =>
+      Effect.gen(function*() {
+        const fs = yield* FileSystem.FileSystem
+        const folder = yield* fs.makeTempDirectoryScoped()
+        const at = (name: string) => Path.join(folder, name)
+        yield* Write.file(at("a.yaml"), definition({ kind: "Apple", plural: "apples" }))
+        const runs = yield* Queue.unbounded<Result.Result<Project.Generated, Error>>()
+        const loaded = { config: { sources: ["a.yaml"], out: "src" }, folder } as const
+        yield* Effect.forkScoped(Stream.runForEach(Project.watch(loaded), (run) => Queue.offer(runs, run)))
+        const until = (kind: string) =>
+          Effect.gen(function*() {
+            let text = ""
+            while (!text.includes(`export const ${kind}:`)) {
+              yield* Queue.take(runs)
+              text = yield* fs.readFileString(at("src/example.com/v1.ts"))
+            }
+          })
+        yield* until("Apple")
+        const put = (kind: string) =>
+          Effect.andThen(
+            Write.file(at("a.yaml.new"), definition({ kind, plural: "apples" })),
+            fs.rename(at("a.yaml.new"), at("a.yaml"))
+          )
+        // A watcher takes a moment to begin.
+        const again = Effect.forever(Effect.andThen(put("Pear"), Effect.sleep("500 millis")))
+        yield* Effect.raceFirst(until("Pear"), again)
+        for (const kind of ["Quince", "Medlar"]) {
+          yield* put(kind)
+          yield* until(kind)
+        }
+      }).pipe(Effect.scoped, Effect.provide(platform())),
+    30_000
+  )
 })

@@ -37,6 +37,50 @@ describe("writing modules", () => {
         "other/apis/v1.ts"
       ])
     }).pipe(Effect.scoped, Effect.provide(platform)))
+
+  it.effect("does not look into folders of packages, or deeper than modules lie", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* fs.makeTempDirectoryScoped()
+      for (const path of ["a/v1.ts", "a/b/c/d.ts", "schemas/a/v1.ts", "node_modules/p/q.ts", "mine.ts"]) {
+        yield* Write.file(Path.join(folder, path), `${Module.marker}\n`)
+      }
+      const seen: Array<string> = []
+      const watched: FileSystem.FileSystem = {
+        ...fs,
+        readDirectory: (path, options) => {
+          seen.push(`${Path.relative(folder, path)}${options?.recursive === true ? "/**" : ""}`)
+          return fs.readDirectory(path, options)
+        }
+      }
+      const stale = yield* Effect.provideService(Write.stale(folder, []), FileSystem.FileSystem, watched)
+      assert.deepStrictEqual(stale.toSorted(), ["a/v1.ts", "schemas/a/v1.ts"])
+      assert.deepStrictEqual([...new Set(seen)].sort(), ["", "a", "schemas", "schemas/a"])
+    }).pipe(Effect.scoped, Effect.provide(platform)))
+
+  it.effect("loses no file that was written by hand: it fails before it writes anything", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* fs.makeTempDirectoryScoped()
+      const mine = Path.join(folder, "b/v1.ts")
+      yield* Write.file(mine, "export {}\n")
+      yield* Write.file(Path.join(folder, "old/v1.ts"), `${Module.marker}\n`)
+      const modules = ["a/v1.ts", "b/v1.ts"].map((path) => ({ path, text: `${Module.marker}\n` }))
+      const { message } = yield* Effect.flip(Write.modules(folder, modules))
+      assert.strictEqual(
+        message,
+        `${mine} was not generated, and would be lost; move it, or generate into another folder`
+      )
+      assert.strictEqual(yield* fs.readFileString(mine), "export {}\n")
+      assert.deepStrictEqual((yield* fs.readDirectory(folder)).toSorted(), ["b", "old"])
+      // What a run leaves that was ended in the middle is no work of anybody.
+      yield* Write.file(mine, "")
+      yield* Write.modules(folder, modules)
+      assert.deepStrictEqual(
+        (yield* fs.readDirectory(folder, { recursive: true })).filter((name) => name.endsWith(".ts")).sort(),
+        ["a/v1.ts", "b/v1.ts"]
+      )
+    }).pipe(Effect.scoped, Effect.provide(platform)))
 })
 
 describe("loading a folder", () => {

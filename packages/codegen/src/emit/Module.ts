@@ -113,7 +113,7 @@ const emitRow = (
   const args = [resource.group, resource.version, resource.kind, resource.plural, resource.scope].map((text) =>
     JSON.stringify(text)
   )
-  const bits = subresources.map((sub) => `${propertyName(sub.name)}: ${sub._tag === "Sub" ? verbBits(sub.verbs) : -1}`)
+  const bits = subresources.map((sub) => `${propertyName(sub.name)}: ${sub._tag === "Sub" ? verbBits(sub.verbs) : 0}`)
   const listKind = resource.listKind === `${resource.kind}List` ? [] : [JSON.stringify(resource.listKind)]
   const last = bits.length > 0 ? [`{ ${bits.join(", ")} }`] : listKind.length > 0 ? ["{}"] : []
   const strategic = resource.strategic ? 1 << verbs.length : 0

@@ -7,6 +7,7 @@ import { resourceKey } from "../load/Discovery.ts"
 import * as Known from "../normalise/Known.ts"
 import type { Api } from "../normalise/Normalise.ts"
 import type { Resource } from "../normalise/Resources.ts"
+import { gvk } from "../normalise/Schema.ts"
 import type { Definition, GroupVersionKind, Property, Schema } from "../normalise/Schema.ts"
 import type { Difference } from "./Apply.ts"
 import type * as Ir from "./Ir.ts"
@@ -74,8 +75,8 @@ const kindOf = (api: Api, scope: Scope, symbol: string, plan: KindPlan): Ir.Kind
     object: answer(plan.kind) ?? scope.name(symbol),
     subresources: plan.resource.subresources.map((sub): Ir.Subresource => {
       if (sub.body === "text" && sub.name === "log") return { _tag: "Log", name: sub.name }
-      const other = Plan.definitionOf(api, sub.kind)
-      const external = other === undefined ? Known.external[Names.gvk(sub.kind)] : undefined
+      const other = api.kinds.get(gvk(sub.kind))
+      const external = other === undefined ? Known.external[gvk(sub.kind)] : undefined
       if (external !== undefined) {
         const name = (name: string) => scope.external(external.module, name)
         const { verbs } = sub

@@ -2,8 +2,6 @@
  * Names in a module: each is taken once, and none is a word of the language.
  */
 
-import type { GroupVersionKind } from "../normalise/Schema.ts"
-
 const reserved = new Set(
   ("any as async await bigint boolean break case catch class const continue debugger default delete do else enum export " +
     "extends false finally for function if implements import in instanceof interface let never new null number object " +
@@ -43,10 +41,3 @@ export const identifier = (text: string): string =>
 
 /** Whether a property or member can be written without quotes. */
 export const isIdentifier = (text: string): boolean => /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(text)
-
-/** `autoscaling/v1/Scale`. */
-export const gvk = ({ group, kind, version }: GroupVersionKind): string => `${group}/${version}/${kind}`
-
-/** `core/v1` as `CoreV1`. */
-export const pascal = (path: string): string =>
-  path.split(/[^\p{ID_Continue}]+/u).map((word) => word.slice(0, 1).toUpperCase() + word.slice(1)).join("")

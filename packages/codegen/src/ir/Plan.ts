@@ -4,6 +4,7 @@
 import { by } from "../internal/order.ts"
 import type { Api } from "../normalise/Normalise.ts"
 import type { Resource } from "../normalise/Resources.ts"
+import { gvk } from "../normalise/Schema.ts"
 import type { Definition, GroupVersionKind, Property, Schema } from "../normalise/Schema.ts"
 import type { Difference } from "./Apply.ts"
 import * as Apply from "./Apply.ts"
@@ -70,7 +71,7 @@ interface FoundKind extends Pick<KindPlan, "definition" | "kind" | "resource" | 
 const findKinds = (api: Api): ReadonlyMap<string, FoundKind> => {
   const found = new Map<string, FoundKind>()
   const add = (kind: GroupVersionKind, rest: Omit<FoundKind, "definition" | "kind">): void => {
-    const definition = definitionOf(api, kind)
+    const definition = api.kinds.get(gvk(kind))
     if (definition !== undefined && !found.has(definition.name)) {
       found.set(definition.name, { definition, kind, ...rest })
     }
@@ -86,12 +87,6 @@ const findKinds = (api: Api): ReadonlyMap<string, FoundKind> => {
   }
   return found
 }
-
-/** The definition of a kind. */
-export const definitionOf = (api: Api, { group, kind, version }: GroupVersionKind): Definition | undefined =>
-  [...api.definitions.values()].find(({ kinds }) =>
-    kinds.some((one) => one.group === group && one.version === version && one.kind === kind)
-  )
 
 const sorted = <A>(map: ReadonlyMap<string, A>): ReadonlyMap<string, A> =>
   new Map([...map].toSorted(by(([key]) => key)))

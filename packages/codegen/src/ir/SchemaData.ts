@@ -1,22 +1,23 @@
 /**
- * Schemas as data: what is needed to check an object at run time, and to serve OpenAPI. Names are those of the modules.
+ * Schemas as data: what is needed to check an object at run time. Names are those of the modules. How lists and maps are
+ * merged is no part of it: that is the server's business (`ServedSchemas.ts`).
  */
 import { by } from "../internal/order.ts"
 import type { Definition, Property, Schema } from "../normalise/Schema.ts"
-import { mapSchema } from "../normalise/Schema.ts"
+import { localise } from "./Localise.ts"
 import * as Modules from "./Modules.ts"
 import type { Plan } from "./Plan.ts"
 import { isPresent } from "./Plan.ts"
 import type { Home } from "./Scope.ts"
 
 /** The schemas of one module. */
-export interface SchemaModule {
+export interface SchemaModule<D = DefinitionData> {
   /** The path of the module of the types: `apps/v1`. */
   readonly path: string
   /** The group-versions of its kinds. */
   readonly apiVersions: ReadonlyArray<string>
   /** By name: kinds by their kind, types by the name they have in the module. */
-  readonly definitions: ReadonlyArray<readonly [name: string, definition: DefinitionData]>
+  readonly definitions: ReadonlyArray<readonly [name: string, definition: D]>
 }
 
 /** A struct, or another name for a schema. A reference is `Name`, `apps/v1#Name` of another module, or `#Time`. */
@@ -26,7 +27,6 @@ export interface DefinitionData {
   /** Those that servers always write, beside the required ones: `spec` and `status` of a kind. */
   readonly present?: ReadonlyArray<string>
   readonly alias?: Schema
-  readonly mapType?: "atomic" | "granular"
   readonly open?: true
 }
 
@@ -74,12 +74,11 @@ const present = (properties: ReadonlyArray<Property>): Pick<DefinitionData, "pre
 }
 
 const data = (
-  { alias, mapType, open, properties }: Definition,
+  { alias, open, properties }: Definition,
   reference: (ref: string) => string,
   alsoRequired: ReadonlyArray<string> = []
 ): DefinitionData => {
-  const rename = (schema: Schema): Schema =>
-    mapSchema(schema, (inner) => inner.$ref === undefined ? inner : { ...inner, $ref: reference(inner.$ref) })
+  const rename = (schema: Schema): Schema => localise(schema, reference)
   const required = [...alsoRequired, ...(properties ?? []).filter((one) => one.required).map(({ name }) => name)]
   return {
     ...(properties === undefined
@@ -87,7 +86,6 @@ const data = (
       : { properties: Object.fromEntries(properties.map(({ name, schema }) => [name, rename(schema)])) }),
     ...(required.length === 0 ? {} : { required }),
     ...(alias === undefined ? {} : { alias: rename(alias) }),
-    ...(mapType === undefined ? {} : { mapType }),
     ...(open === true ? { open } : {})
   }
 }

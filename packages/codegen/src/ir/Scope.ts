@@ -5,6 +5,7 @@
  * `Apply.formRef` writes it. `#Name` alone is a type of the runtime.
  */
 import { by } from "../internal/order.ts"
+import { pascal } from "../internal/words.ts"
 import * as Apply from "./Apply.ts"
 import type { Import } from "./Ir.ts"
 import type * as Modules from "./Modules.ts"
@@ -71,7 +72,7 @@ const scope = (path: string, plan: Plan, homes: ReadonlyMap<string, Home>, names
   const take = (symbol: string, home: Home): string => {
     const known = imported.get(symbol)
     if (known !== undefined) return known.as
-    const as = names.take(home.name, `${Names.pascal(home.module)}${home.name}`)
+    const as = names.take(home.name, `${pascal(home.module)}${home.name}`)
     imported.set(symbol, { ...home, as })
     return as
   }

@@ -52,8 +52,7 @@ export const fromClient = (which: Which, client: KubeClient.KubeClient["Service"
       query: [...new URLSearchParams(query)],
       info: { verb: "get", resource: pathname.slice(1) }
     }).pipe(
-      Stream.runCollect,
-      Effect.map(concat),
+      Stream.mkUint8Array,
       Effect.mapError((cause) => failed(which, cause))
     )
   }
@@ -61,13 +60,3 @@ export const fromClient = (which: Which, client: KubeClient.KubeClient["Service"
 
 const failed = ({ context }: Which, cause: Error): CodegenError =>
   new CodegenError({ reason: new ClusterFailed({ context, cause }) })
-
-const concat = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
-  const bytes = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0))
-  let at = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, at)
-    at += chunk.length
-  }
-  return bytes
-}

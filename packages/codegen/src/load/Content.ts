@@ -26,17 +26,17 @@ export const read: (
   const digest = yield* Digest.Digest
   const manifests = yield* Effect.mapError(
     Effect.fromResult(Manifest.parse(new TextDecoder().decode(bytes))),
-    ({ number, problem }) => invalid(name, problem, { number })
+    ({ number, path, problem }) => invalid(name, problem, { number, path })
   )
   const documents: Array<JsonObject> = []
-  for (const { json, number } of manifests) {
+  for (const { json, number, path: item } of manifests) {
     if (text(json.openapi).startsWith("3.")) documents.push(json)
     else if (Swagger.isSwagger(json)) documents.push(Swagger.toOpenApi(json))
     else if (CustomResource.isDefinition(json)) {
       const made = CustomResource.toOpenApi(json)
       if (Result.isFailure(made)) {
         const { path, problem } = made.failure
-        return yield* invalid(name, problem, { number, path })
+        return yield* invalid(name, problem, { number, path: item === undefined ? path : `${item}.${path}` })
       }
       documents.push(made.success)
     }
@@ -46,6 +46,10 @@ export const read: (
   if (twice !== undefined) return yield* invalid(name, `defines ${twice} twice`)
   return { name, sha256: yield* digest.digestHex(Digest.sha256, bytes), json: join(documents) }
 })
+
+/** The error of a source that has nothing to generate from. */
+export const nothing = (name: string): CodegenError =>
+  invalid(name, "has neither an OpenAPI document nor a definition of a custom resource")
 
 const join = (documents: ReadonlyArray<JsonObject>): JsonObject => {
   const [first] = documents

@@ -6,14 +6,9 @@ import * as Result from "effect/Result"
 import { array, isObject, object, text } from "../internal/json.ts"
 import type { JsonObject } from "../internal/json.ts"
 import * as Known from "../normalise/Known.ts"
+import type * as Resources from "../normalise/Resources.ts"
 import * as StructuralSchema from "./StructuralSchema.ts"
-
-/** What is wrong with a definition, and where in it. */
-export interface Failure {
-  /** `spec.versions[0].schema.openAPIV3Schema.properties.size`. */
-  readonly path: string
-  readonly problem: string
-}
+import { fail } from "./StructuralSchema.ts"
 
 /** Whether an object is a definition of a custom resource, of any version. */
 export const isDefinition = ({ apiVersion, kind }: JsonObject): boolean =>
@@ -23,7 +18,7 @@ export const isDefinition = ({ apiVersion, kind }: JsonObject): boolean =>
  * The paths and schemas of the versions that are served. Fails when a name could not be one in Kubernetes, or a schema
  * is not structural.
  */
-export const toOpenApi = (definition: JsonObject): Result.Result<JsonObject, Failure> =>
+export const toOpenApi = (definition: JsonObject): Result.Result<JsonObject, StructuralSchema.Failure> =>
   Result.gen(function*() {
     if (definition.apiVersion !== "apiextensions.k8s.io/v1") {
       return yield* fail("apiVersion", "must be apiextensions.k8s.io/v1, which replaced v1beta1 in Kubernetes 1.16")
@@ -60,14 +55,7 @@ export const toOpenApi = (definition: JsonObject): Result.Result<JsonObject, Fai
     return { openapi: "3.0.0", paths, components: { schemas } }
   })
 
-interface Resource {
-  readonly group: string
-  readonly version: string
-  readonly kind: string
-  readonly plural: string
-  readonly listKind: string
-  readonly scope: "Cluster" | "Namespaced"
-}
+type Resource = Pick<Resources.Resource, "group" | "version" | "kind" | "plural" | "listKind" | "scope">
 
 interface NameRule {
   readonly regex: RegExp
@@ -84,10 +72,12 @@ const kindName: NameRule = {
   what: "a name such as Widget"
 }
 
-const fail = (path: string, problem: string): Result.Result<never, Failure> => Result.fail({ path, problem })
-
 // What a name may hold decides what can get into generated code and into the paths of its files.
-const name = (path: string, value: unknown, { regex, what }: NameRule): Result.Result<string, Failure> =>
+const name = (
+  path: string,
+  value: unknown,
+  { regex, what }: NameRule
+): Result.Result<string, StructuralSchema.Failure> =>
   typeof value === "string" && regex.test(value) ? Result.succeed(value) : fail(path, `must be ${what}`)
 
 /** `io.cert-manager.v1.Certificate`, as servers call it. */

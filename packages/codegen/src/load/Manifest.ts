@@ -10,12 +10,15 @@ import type { JsonObject } from "../internal/json.ts"
 export interface Manifest {
   /** Its place in the file, from 1; empty documents do not count. */
   readonly number: number
+  /** Its place in the document, where that is a `List`: `items[0]`. */
+  readonly path?: string | undefined
   readonly json: JsonObject
 }
 
 /** Why a document cannot be read. */
 export interface Failure {
   readonly number: number
+  readonly path?: string | undefined
   readonly problem: string
 }
 
@@ -37,13 +40,14 @@ export const parse = (text: string): Result.Result<ReadonlyArray<Manifest>, Fail
     const number = i + 1
     const read = parseOne(document)
     if (Result.isFailure(read)) return Result.fail({ number, problem: read.failure })
-    const items = isObject(read.success) && read.success.kind === "List"
-      ? array(read.success.items)
-      : [read.success]
-    for (const json of items) {
-      if (!isObject(json)) return Result.fail({ number, problem: "is not an object" })
-      manifests.push({ number, json })
-    }
+    if (isObject(read.success) && read.success.kind === "List") {
+      for (const [i, json] of array(read.success.items).entries()) {
+        const path = `items[${i}]`
+        if (!isObject(json)) return Result.fail({ number, path, problem: "is not an object" })
+        manifests.push({ number, path, json })
+      }
+    } else if (isObject(read.success)) manifests.push({ number, json: read.success })
+    else return Result.fail({ number, problem: "is not an object" })
   }
   return Result.succeed(manifests)
 }

@@ -41,16 +41,45 @@ export interface Fetched {
 const concurrency = 8
 
 /**
- * Fetches the documents of resources that an index lists.
+ * Fetches the documents of resources that an index lists. One that has another address when its turn comes, because a
+ * definition was installed meanwhile, is fetched from there.
  *
  * Fails with `InvalidDocument` when the answer is no index, and as `get` does.
  */
 export const fetch = Effect.fnUntraced(function*(server: Server, options: Options = {}) {
+  const entries = (yield* entriesOf(server)).filter(({ path }) => options.wanted?.(path) ?? true)
+  const one = ({ path, url }: Entry) => fetchOne(server, `${server.name} ${path}`, url, options.cache)
+  const all = yield* Effect.forEach(
+    entries,
+    (entry) =>
+      Effect.catch(one(entry), (error) =>
+        Effect.gen(function*() {
+          // Servers redirect from an old hash, and a client of Kubernetes follows no redirects.
+          const now = (yield* Effect.mapError(entriesOf(server), () => error)).find(({ path }) => path === entry.path)
+          return yield* now === undefined || now.url === entry.url ? Effect.fail(error) : one(now)
+        })),
+    { concurrency }
+  )
+  const result: Fetched = {
+    documents: all.map(({ document }) => document),
+    cached: all.filter(({ cached }) => cached).length
+  }
+  return result
+})
+
+interface Entry {
+  /** `apis/apps/v1` */
+  readonly path: string
+  /** With the hash of the content, as far as the server says it. */
+  readonly url: string
+}
+
+const entriesOf = Effect.fnUntraced(function*(server: Server) {
   const index = yield* Document.make(`${server.name} /openapi/v3`, yield* server.get("/openapi/v3"))
-  const entries = Object.entries(object(index.json.paths))
+  const entries: ReadonlyArray<Entry> = Object.entries(object(index.json.paths))
     .map(([path, entry]) => ({ path, url: text(object(entry).serverRelativeURL) }))
     // The others list groups and versions.
-    .filter(({ path }) => /^(?:api\/[^/]+|apis\/[^/]+\/[^/]+)$/.test(path) && (options.wanted?.(path) ?? true))
+    .filter(({ path }) => /^(?:api\/[^/]+|apis\/[^/]+\/[^/]+)$/.test(path))
     .sort(by(({ path }) => path))
   const wrong = entries.find(({ url }) => !url.startsWith("/"))
   if (Object.keys(object(index.json.paths)).length === 0 || wrong !== undefined) {
@@ -59,16 +88,7 @@ export const fetch = Effect.fnUntraced(function*(server: Server, options: Option
       "is not an index of OpenAPI 3 documents; servers have it since Kubernetes 1.24"
     )
   }
-  const all = yield* Effect.forEach(
-    entries,
-    ({ path, url }) => fetchOne(server, `${server.name} ${path}`, url, options.cache),
-    { concurrency }
-  )
-  const result: Fetched = {
-    documents: all.map(({ document }) => document),
-    cached: all.filter(({ cached }) => cached).length
-  }
-  return result
+  return entries
 })
 
 const fetchOne = Effect.fnUntraced(function*(server: Server, name: string, url: string, cache: string | undefined) {

@@ -12,7 +12,6 @@ import type { Which } from "./ClusterAccess.ts"
 import { ClusterAccess } from "./ClusterAccess.ts"
 import * as Content from "./Content.ts"
 import type { Document } from "./Document.ts"
-import { invalid } from "./Document.ts"
 import * as Files from "./Files.ts"
 import * as OpenApiIndex from "./OpenApiIndex.ts"
 import * as Url from "./Url.ts"
@@ -49,15 +48,14 @@ const loadFiles = Effect.fnUntraced(function*(pattern: string, options: Options)
     )
   })
   const documents = all.filter((document) => document !== undefined)
-  if (documents.length === 0) {
-    return yield* invalid(pattern, "has neither an OpenAPI document nor a definition of a custom resource")
-  }
+  if (documents.length === 0) return yield* Content.nothing(pattern)
   yield* options.progress(`${pattern}: ${counted(documents)}`)
   return documents
 })
 
 const loadUrl = Effect.fnUntraced(function*(url: string, options: Options) {
-  return yield* fetched(url, yield* Url.load(url, options), options)
+  const { name, ...found } = yield* Url.load(url, options)
+  return yield* fetched(name, found, options)
 })
 
 const loadCluster = Effect.fnUntraced(function*({ context, kubeconfig }: Which, options: Options) {

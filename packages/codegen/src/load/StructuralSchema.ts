@@ -5,8 +5,9 @@ import * as Result from "effect/Result"
 import { isObject } from "../internal/json.ts"
 import type { JsonObject } from "../internal/json.ts"
 
-/** What is wrong, and where. */
+/** What is wrong with a definition, and where in it. */
 export interface Failure {
+  /** `spec.versions[0].schema.openAPIV3Schema.properties.size`. */
   readonly path: string
   readonly problem: string
 }
@@ -24,7 +25,8 @@ export const check = (path: string, value: unknown): Result.Result<JsonObject, F
     : fail(`${path}.type`, "must be object")
 }
 
-const fail = (path: string, problem: string): Result.Result<never, Failure> => Result.fail({ path, problem })
+/** The failure of a place. */
+export const fail = (path: string, problem: string): Result.Result<never, Failure> => Result.fail({ path, problem })
 
 const types: ReadonlyArray<unknown> = [undefined, "array", "boolean", "integer", "number", "object", "string"]
 

@@ -6,6 +6,7 @@
  * the shortest path. Structs of different kinds are never one: the name would be that of the other kind.
  */
 import { by } from "../internal/order.ts"
+import { pascal } from "../internal/words.ts"
 import { mapSchema, references } from "./Schema.ts"
 import type { Definition, Property, Schema, Struct } from "./Schema.ts"
 
@@ -121,10 +122,7 @@ const nameAll = (
 }
 
 const below = (path: string, properties: ReadonlyArray<Property>): ReadonlyArray<readonly [string, Schema]> =>
-  properties.map(({ name, schema }) => [`${path}${capital(name)}`, schema] as const)
-
-const capital = (name: string): string =>
-  name.split(/[^\p{ID_Continue}]+/u).map((word) => word.slice(0, 1).toUpperCase() + word.slice(1)).join("")
+  properties.map(({ name, schema }) => [`${path}${pascal(name)}`, schema] as const)
 
 const free = (path: string, taken: Set<string>): string => {
   let name = path

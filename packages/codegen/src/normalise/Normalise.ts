@@ -14,6 +14,8 @@ import * as Schema from "./Schema.ts"
 export interface Api {
   /** By full name: `io.k8s.api.core.v1.Pod`. */
   readonly definitions: ReadonlyMap<string, Definition>
+  /** The definition of each kind, by `Schema.gvk`. */
+  readonly kinds: ReadonlyMap<string, Definition>
   readonly resources: ReadonlyArray<Resource>
 }
 
@@ -36,9 +38,13 @@ export const normalise = (documents: ReadonlyArray<Document>, options: Options =
   const definitions = new Map<string, Definition>()
   for (const { json } of documents) {
     for (const [name, raw] of Object.entries(object(object(json.components).schemas))) {
-      const definition = read(name, object(raw))
       const known = definitions.get(name)
-      definitions.set(name, known === undefined ? definition : { ...known, kinds: join(known.kinds, definition.kinds) })
+      definitions.set(
+        name,
+        known === undefined
+          ? read(name, object(raw))
+          : { ...known, kinds: join(known.kinds, Schema.kindsOf(object(raw))) }
+      )
     }
   }
   const paths = Object.fromEntries(documents.flatMap(({ json }) => Object.entries(object(json.paths))))
@@ -47,15 +53,20 @@ export const normalise = (documents: ReadonlyArray<Document>, options: Options =
     const [kind, second] = definitions.get(definition)?.kinds ?? []
     return second === undefined ? kind : undefined
   }
-  return { definitions: hoist(definitions), resources: Resources.fromPaths(paths, kindOf) }
+  const hoisted = hoist(definitions)
+  return { definitions: hoisted, kinds: byKind(hoisted.values()), resources: Resources.fromPaths(paths, kindOf) }
 }
+
+/** The first one counts where several are registered as the same kind. */
+const byKind = (definitions: Iterable<Definition>): ReadonlyMap<string, Definition> =>
+  new Map(
+    [...definitions].toReversed().flatMap((one) => one.kinds.map((kind) => [Schema.gvk(kind), one] as const))
+  )
 
 const join = (
   a: ReadonlyArray<GroupVersionKind>,
   b: ReadonlyArray<GroupVersionKind>
 ): ReadonlyArray<GroupVersionKind> => {
-  const has = new Set(a.map(id))
-  return [...a, ...b.filter((kind) => !has.has(id(kind)))]
+  const has = new Set(a.map(Schema.gvk))
+  return [...a, ...b.filter((kind) => !has.has(Schema.gvk(kind)))]
 }
-
-const id = ({ group, kind, version }: GroupVersionKind): string => `${group}/${version}/${kind}`

@@ -56,6 +56,9 @@ export interface GroupVersionKind {
   readonly kind: string
 }
 
+/** `autoscaling/v1/Scale`. */
+export const gvk = ({ group, kind, version }: GroupVersionKind): string => `${group}/${version}/${kind}`
+
 /** A named schema: a struct with properties, or another name for a schema. */
 export interface Definition {
   readonly name: string
@@ -88,14 +91,17 @@ export const mapSchema = (schema: Schema, f: (schema: Schema) => Schema): Schema
   })
 }
 
+/** The kinds that a schema is registered as. */
+export const kindsOf = (raw: JsonObject): ReadonlyArray<GroupVersionKind> =>
+  array(raw["x-kubernetes-group-version-kind"]).map(groupVersionKind)
+
 /** Reduces a named schema. */
 export const definition = (name: string, raw: JsonObject): Definition => {
-  const kinds = array(raw["x-kubernetes-group-version-kind"]).map(groupVersionKind)
   const known = Known.definitions[name]
   const properties = isObject(raw.properties) && known === undefined ? struct(raw) : undefined
   return {
     name,
-    kinds,
+    kinds: kindsOf(raw),
     mapType: mapType(raw),
     properties: properties?.properties,
     alias: properties === undefined ? known ?? schema(raw) : undefined,

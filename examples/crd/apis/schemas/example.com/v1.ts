@@ -3,7 +3,7 @@
 /** Schemas of `example.com/v1` by name, as `SchemaOf` reads them. */
 export const definitions: Readonly<Record<string, unknown>> = {
 "Backup": {"properties":{"spec":{"$ref":"BackupSpec"},"status":{"$ref":"BackupStatus"}},"required":["spec"]},
-"BackupSpec": {"properties":{"database":{"type":"string"},"paused":{"type":"boolean","nullable":true},"port":{"$ref":"#IntOrString"},"replicas":{"type":"integer"},"settings":{"type":"object","additionalProperties":{}},"targets":{"type":"array","items":{"$ref":"BackupSpecTargets"},"listKeys":["name"]}},"required":["database","targets"]},
+"BackupSpec": {"properties":{"database":{"type":"string"},"paused":{"type":"boolean","nullable":true},"port":{"$ref":"#IntOrString"},"replicas":{"type":"integer"},"settings":{"type":"object","additionalProperties":{}},"targets":{"type":"array","items":{"$ref":"BackupSpecTargets"}}},"required":["database","targets"]},
 "BackupSpecTargets": {"properties":{"class":{"anyOf":[{"type":"string","enum":["Standard"]},{"type":"string","enum":["Cold"]},{"$ref":"#OtherString"}]},"name":{"type":"string"},"url":{"type":"string"}},"required":["name","url"]},
 "BackupStatus": {"properties":{"phase":{"anyOf":[{"type":"string","enum":["Waiting"]},{"type":"string","enum":["Running"]},{"type":"string","enum":["Done"]},{"$ref":"#OtherString"}]},"replicas":{"type":"integer"}}}
 }
