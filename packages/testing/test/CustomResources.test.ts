@@ -1,19 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { start } from "./support/Server.ts"
+import { definition, definitions, widgets } from "./support/Widgets.ts"
 
-const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-const widgets = "/apis/example.com/v1/namespaces/default/widgets"
-
-const definition = (versions: ReadonlyArray<object> = [{ name: "v1", served: true, storage: true }]) => ({
-  metadata: { name: "widgets.example.com" },
-  spec: {
-    group: "example.com",
-    scope: "Namespaced",
-    names: { kind: "Widget", plural: "widgets", shortNames: ["wd"] },
-    versions
-  }
-})
 const widget = (more: object = {}) => ({ metadata: { name: "w" }, spec: { size: 1 }, ...more })
 
 describe("a custom resource definition", () => {

@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as HandlerClient from "./support/HandlerClient.ts"
 import { configmap, configmaps, deployments, pod, pods, start } from "./support/Server.ts"
+import * as Widgets from "./support/Widgets.ts"
 
 const list = (value: Json.Json | undefined): ReadonlyArray<Json.Json> => Json.array(value)
 
@@ -115,21 +116,16 @@ describe("discovery", () => {
   it.effect("describes custom resources by the schemas of their definitions", () =>
     Effect.gen(function*() {
       const { client } = yield* start()
-      yield* client.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", {
-        metadata: { name: "widgets.example.com" },
-        spec: {
-          group: "example.com",
-          scope: "Namespaced",
-          names: { kind: "Widget", plural: "widgets" },
-          versions: [{
-            name: "v1",
-            served: true,
-            storage: true,
-            subresources: { status: {} },
-            schema: { openAPIV3Schema: { type: "object", properties: { size: { type: "integer" } } } }
-          }]
-        }
-      })
+      yield* client.post(
+        Widgets.definitions,
+        Widgets.definition([{
+          name: "v1",
+          served: true,
+          storage: true,
+          subresources: { status: {} },
+          schema: { openAPIV3Schema: { type: "object", properties: { size: { type: "integer" } } } }
+        }])
+      )
       const document = yield* client.get("/openapi/v3/apis/example.com/v1")
       assert.deepStrictEqual(
         document.at("components", "schemas", "com.example.v1.Widget", "properties", "size"),

@@ -15,6 +15,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { eventually } from "./support/Eventually.ts"
 import { installed, oldestAndNewest } from "./support/Kubectl.ts"
+import * as Widgets from "./support/Widgets.ts"
 
 interface Ran {
   readonly code: number
@@ -113,6 +114,64 @@ describe.skipIf(installed.length === 0)("kubectl (skipped where none is on the p
           assert.isTrue(agents.every((record) => record.headers.get("user-agent")?.[0]?.startsWith("kubectl") === true))
         }))
 
+      it.effect("applies on the server, and tells who is in the way", () =>
+        Effect.gen(function*() {
+          const { file, ok, run } = yield* start(binary)
+          const apply = (value: string) => ["apply", "--server-side", "-f", file("m.json", manifest(value))]
+          assert.match(yield* ok(...apply("1")), /configmap\/c serverside-applied\npod\/web serverside-applied/)
+          const forced = yield* ok(...apply("1"), "--field-manager=other")
+          assert.match(forced, /configmap\/c serverside-applied/)
+          const conflict = yield* run(...apply("2"), "--field-manager=other")
+          assert.include(conflict.err, "Apply failed with 1 conflict: conflict with \"kubectl\": .data.k")
+          assert.include(conflict.err, "--force-conflicts")
+          yield* ok(...apply("2"), "--field-manager=other", "--force-conflicts")
+          assert.strictEqual(yield* ok("get", "configmap", "c", "-o", "jsonpath={.data.k}"), "2")
+          const shown = yield* ok("get", "configmap", "c", "-o", "yaml")
+          assert.notInclude(shown, "managedFields")
+          assert.include(yield* ok("get", "configmap", "c", "-o", "yaml", "--show-managed-fields"), "manager: other")
+        }))
+
+      it.effect("takes over on the server what it applied itself", () =>
+        Effect.gen(function*() {
+          const { file, ok } = yield* start(binary)
+          yield* ok("apply", "-f", file("m.json", manifest("1")))
+          yield* ok("apply", "--server-side", "-f", file("m.json", manifest("2")))
+          const managers = "jsonpath={range .metadata.managedFields[*]}{.manager} {.operation},{end}"
+          // As on a real server: who keeps the annotation of old is a manager of its own.
+          const both = "kubectl-last-applied Apply,kubectl Apply,"
+          assert.strictEqual(yield* ok("get", "configmap", "c", "-o", managers), both)
+          assert.strictEqual(yield* ok("get", "configmap", "c", "-o", "jsonpath={.data.k}"), "2")
+        }))
+
+      it.effect("merges lists by what the server says of them", () =>
+        Effect.gen(function*() {
+          const { file, ok } = yield* start(binary)
+          const deployment = (...containers: ReadonlyArray<object>) =>
+            file(
+              "d.json",
+              JSON.stringify({
+                apiVersion: "apps/v1",
+                kind: "Deployment",
+                metadata: { name: "d" },
+                spec: {
+                  selector: { matchLabels: { a: "b" } },
+                  template: { metadata: { labels: { a: "b" } }, spec: { containers } }
+                }
+              })
+            )
+          const app = (ports: ReadonlyArray<object>) => ({ name: "app", image: "app", ports })
+          yield* ok("apply", "-f", deployment(app([{ containerPort: 80 }, { containerPort: 81 }])))
+          // Somebody injects a container, which is not in the manifest.
+          const injected = { spec: { template: { spec: { containers: [{ name: "side", image: "side" }] } } } }
+          yield* ok("patch", "deployment", "d", "-p", JSON.stringify(injected))
+          yield* ok("apply", "-f", deployment(app([{ containerPort: 81 }])))
+          const names = "jsonpath={range .spec.template.spec.containers[*]}{.name}:{.ports[*].containerPort} {end}"
+          assert.deepStrictEqual((yield* ok("get", "deployment", "d", "-o", names)).trim().split(" ").sort(), [
+            "app:81",
+            "side:"
+          ])
+        }))
+
       it.effect("labels and patches", () =>
         Effect.gen(function*() {
           const { file, ok } = yield* start(binary)
@@ -192,22 +251,12 @@ describe.skipIf(installed.length === 0)("kubectl (skipped where none is on the p
       it.effect("explains kinds, custom ones too", () =>
         Effect.gen(function*() {
           const { file, ok } = yield* start(binary)
-          const definition = {
-            apiVersion: "apiextensions.k8s.io/v1",
-            kind: "CustomResourceDefinition",
-            metadata: { name: "widgets.example.com" },
-            spec: {
-              group: "example.com",
-              scope: "Namespaced",
-              names: { kind: "Widget", plural: "widgets" },
-              versions: [{
-                name: "v1",
-                served: true,
-                storage: true,
-                schema: { openAPIV3Schema: { type: "object", properties: { size: { type: "integer" } } } }
-              }]
-            }
-          }
+          const definition = Widgets.definition([{
+            name: "v1",
+            served: true,
+            storage: true,
+            schema: { openAPIV3Schema: { type: "object", properties: { size: { type: "integer" } } } }
+          }])
           yield* ok("create", "-f", file("crd.json", JSON.stringify(definition)))
           assert.match(yield* ok("explain", "deployment.spec.replicas"), /replicas.*<integer>/)
           assert.match(yield* ok("explain", "widget.size"), /size.*<integer>/)

@@ -16,6 +16,8 @@ export interface Authenticator {
   readonly identify: (request: ServerRequest) => UserInfo | undefined
   /** Makes a token known. */
   readonly addToken: (token: string, user: UserInfo) => void
+  /** Makes a token known in the place of another, which is unknown from then on; nothing where that is not known. */
+  readonly replaceToken: (former: string, token: string) => void
 }
 
 const bearerProtocol = "base64url.bearer.authorization.k8s.io."
@@ -68,6 +70,12 @@ export const make = (known: ReadonlyMap<string, UserInfo>): Authenticator => {
       return token === undefined ? undefined : withToken(token)
     },
     addToken: (token, user) => {
+      tokens.set(token, user)
+    },
+    replaceToken: (former, token) => {
+      const user = tokens.get(former)
+      if (user === undefined) return
+      tokens.delete(former)
       tokens.set(token, user)
     }
   }

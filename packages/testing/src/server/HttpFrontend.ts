@@ -14,8 +14,8 @@ import * as Stream from "effect/Stream"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import type { Socket } from "node:net"
-import { type PeerCertificate, TLSSocket } from "node:tls"
 import type { Identity } from "./Certificates.ts"
+import { clientCertificate } from "./clientCertificate.ts"
 import type { Handler, ServerRequest } from "./Exchange.ts"
 import * as HttpWriter from "./HttpWriter.ts"
 
@@ -227,21 +227,6 @@ const request = (message: Http.IncomingMessage, body: Uint8Array): ServerRequest
     url: urlOf(message),
     headers,
     body: Effect.succeed(body),
-    certificate: certificate(message.socket)
+    certificate: clientCertificate(message.socket)
   }
-}
-
-const certificate = (socket: Socket): ServerRequest["certificate"] => {
-  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
-  // Node before 24 calls a resumed session authorised that has no certificate.
-  const { subject } = socket.getPeerCertificate() as Partial<PeerCertificate>
-  if (subject === undefined) return undefined
-  // A repeated attribute comes as an array, whatever its type says.
-  const organisations: string | ReadonlyArray<string> | undefined = subject.O
-  const groups = organisations === undefined
-    ? []
-    : typeof organisations === "string"
-    ? [organisations]
-    : organisations
-  return { user: String(subject.CN), groups }
 }

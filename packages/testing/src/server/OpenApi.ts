@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { JsonObject } from "../store/Json.ts"
-import type * as ResourceRow from "../store/ResourceRow.ts"
+import * as ResourceRow from "../store/ResourceRow.ts"
 import type { Store } from "../store/Store.ts"
 import type { ServerRequest, ServerResponse } from "./Exchange.ts"
 import * as Custom from "./OpenApiCustomResource.ts"
@@ -14,8 +14,6 @@ import * as Respond from "./Respond.ts"
 
 type Row = ResourceRow.ResourceRow
 
-const root = (row: Row): string => (row.group === "" ? `api/${row.version}` : `apis/${row.group}/${row.version}`)
-
 const document = Effect.fnUntraced(function*(store: Store, rows: ReadonlyArray<Row>) {
   const all = rows.map((row) => {
     const definition = Custom.definitionOf(store, row)
@@ -24,29 +22,30 @@ const document = Effect.fnUntraced(function*(store: Store, rows: ReadonlyArray<R
       listKind: Custom.listKind(definition, row),
       schemas: Custom.schemas(definition, row)
     }
-    const schemaOf = (kind: Paths.Kind): string | undefined =>
+    const schemaOf = (kind: Schemas.Kind): string | undefined =>
       own !== undefined && kind.kind === own.kind && kind.group === row.group
         ? Custom.schemaName(kind)
         : Schemas.schemaName(kind)
     const listKind = own?.listKind ?? `${row.kind}List`
-    const paths = Paths.paths(row, root(row), { schemaOf, listKind, custom: own !== undefined })
+    const paths = Paths.paths(row, { schemaOf, listKind, custom: own !== undefined })
     return { paths, schemas: own?.schemas }
   })
-  // Those of subresources, too: a scale is of another group.
   const kinds = rows.flatMap((row) => [
     row,
-    ...row.subresources.map((sub) => ({
-      group: sub.group ?? row.group,
-      version: sub.version ?? row.version,
-      kind: sub.kind
-    }))
+    { ...row, kind: `${row.kind}List` },
+    ...row.subresources.map((sub) => Paths.kindOf(row, sub))
   ])
+  const names = kinds.flatMap((kind) => Schemas.schemaName(kind) ?? [])
   const result: JsonObject = {
     openapi: "3.0.0",
     info: { title: "Kubernetes", version: "test" },
     paths: Object.assign({}, ...all.map(({ paths }) => paths)),
     components: {
-      schemas: Object.assign({}, Schemas.shared, yield* Schemas.load(kinds), ...all.map(({ schemas }) => schemas ?? {}))
+      schemas: Object.assign(
+        {},
+        yield* Schemas.load([Schemas.objectMeta, Schemas.status, ...names]),
+        ...all.map(({ schemas }) => schemas ?? {})
+      )
     }
   }
   return result
@@ -64,12 +63,12 @@ export const handle = (
 ): Effect.Effect<ServerResponse> | undefined => {
   const path = request.url.pathname.replace(/\/$/, "")
   if (path === "/openapi/v3") {
-    const paths = Array.from(new Set(rows.map(root)), (one) => {
-      const members = rows.filter((row) => root(row) === one)
+    const paths = Array.from(new Set(rows.map(ResourceRow.root)), (one) => {
+      const members = rows.filter((row) => ResourceRow.root(row) === one)
       return [one, { serverRelativeURL: `/openapi/v3/${one}?hash=${hash(store, members)}` }] as const
     })
     return Effect.succeed(Respond.json(200, { paths: Object.fromEntries(paths) }))
   }
-  const members = rows.filter((row) => path === `/openapi/v3/${root(row)}`)
+  const members = rows.filter((row) => path === `/openapi/v3/${ResourceRow.root(row)}`)
   return members.length === 0 ? undefined : Effect.map(document(store, members), (json) => Respond.json(200, json))
 }

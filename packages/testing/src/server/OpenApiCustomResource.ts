@@ -6,6 +6,7 @@ import * as Json from "../store/Json.ts"
 import * as KubeObject from "../store/KubeObject.ts"
 import type * as ResourceRow from "../store/ResourceRow.ts"
 import type { Store } from "../store/Store.ts"
+import type { Kind } from "./OpenApiSchemas.ts"
 import { objectMeta, reference } from "./OpenApiSchemas.ts"
 
 type Row = ResourceRow.ResourceRow
@@ -15,9 +16,8 @@ export const definitionOf = (store: Store, { group, plural }: Row): Json.JsonObj
   store.get(CustomResources.collection, KubeObject.key(undefined, `${plural}.${group}`))
 
 /** `com.example.v1.Widget`. */
-export const schemaName = (
-  { group, kind, version }: { readonly group: string; readonly kind: string; readonly version: string }
-): string => `${group.split(".").toReversed().join(".")}.${version}.${kind}`
+export const schemaName = ({ group, kind, version }: Kind): string =>
+  `${group.split(".").toReversed().join(".")}.${version}.${kind}`
 
 /** What lists of the kind are called. */
 export const listKind = (definition: Json.JsonObject, row: Row): string =>

@@ -2,16 +2,11 @@
  * The operations of a resource as OpenAPI v3: one for each verb, by the paths that the server answers.
  */
 import type * as Json from "../store/Json.ts"
-import type * as ResourceRow from "../store/ResourceRow.ts"
+import * as ResourceRow from "../store/ResourceRow.ts"
+import type { Kind } from "./OpenApiSchemas.ts"
+import { reference, status } from "./OpenApiSchemas.ts"
 
 type Row = ResourceRow.ResourceRow
-
-/** A kind by its group and version. */
-export interface Kind {
-  readonly group: string
-  readonly version: string
-  readonly kind: string
-}
 
 /** What operations answer with: the name of the schema of a kind; nothing for one without. */
 export interface Answers {
@@ -21,29 +16,37 @@ export interface Answers {
   readonly listKind: string
 }
 
-const status = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
 const writes = ["dryRun", "fieldManager", "fieldValidation"]
 const lists = ["continue", "fieldSelector", "labelSelector", "limit", "resourceVersion", "timeoutSeconds"]
 
-// Strategic merge patches are left out. By them kubectl would take from the schemas how to merge lists, and they do not
-// say all of it: as it is, kubectl knows by itself.
-const patches: Json.JsonObject = { "application/json-patch+json": {}, "application/merge-patch+json": {} }
+const patches = (custom: boolean): Json.JsonObject => ({
+  "application/json-patch+json": {},
+  "application/merge-patch+json": {},
+  ...(custom ? {} : { "application/strategic-merge-patch+json": {} })
+})
 
 // Connections are no objects; a log is text.
 const connections: ReadonlySet<string> = new Set(["attach", "exec", "portforward", "proxy"])
 
-/** The paths of a resource below a root such as `apis/apps/v1`. */
-export const paths = (row: Row, root: string, { custom, listKind, schemaOf }: Answers): Json.JsonObject => {
+/** The kind of a subresource, which may be of another group: a scale. */
+export const kindOf = (row: Row, sub: ResourceRow.SubresourceRow): Kind => ({
+  group: sub.group ?? row.group,
+  version: sub.version ?? row.version,
+  kind: sub.kind
+})
+
+/** The paths of a resource. */
+export const paths = (row: Row, { custom, listKind, schemaOf }: Answers): Json.JsonObject => {
   const own: Kind = { group: row.group, version: row.version, kind: row.kind }
   const operation = (action: string, of: Kind, parameters: ReadonlyArray<string>, answer: string | undefined) => ({
     parameters: parameters.map((name) => ({ name, in: "query", schema: { type: "string", uniqueItems: true } })),
-    ...(action === "patch" ? { requestBody: { content: patches } } : {}),
+    ...(action === "patch" ? { requestBody: { content: patches(custom) } } : {}),
     responses: {
       200: {
         description: "OK",
         content: answer === undefined
           ? { "text/plain": { schema: { type: "string" } } }
-          : { "application/json": { schema: { $ref: `#/components/schemas/${answer}` } } }
+          : { "application/json": { schema: reference(answer) } }
       }
     },
     "x-kubernetes-action": action,
@@ -57,6 +60,7 @@ export const paths = (row: Row, root: string, { custom, listKind, schemaOf }: An
     ...(verbs.includes("delete") ? { delete: operation("delete", of, [], status) } : {})
   })
   const namespace = row.scope === "Namespaced" ? "/namespaces/{namespace}" : ""
+  const root = ResourceRow.root(row)
   const collection = `/${root}${namespace}/${row.plural}`
   const name = schemaOf(own)
   const { verbs } = row
@@ -65,7 +69,7 @@ export const paths = (row: Row, root: string, { custom, listKind, schemaOf }: An
     ? { get: operation("list", own, verbs.includes("watch") ? [...lists, "watch"] : lists, listName) }
     : {}
   const subresources = row.subresources.map((sub): readonly [string, Json.JsonObject] => {
-    const of: Kind = { group: sub.group ?? row.group, version: sub.version ?? row.version, kind: sub.kind }
+    const of = kindOf(row, sub)
     return [
       `${collection}/{name}/${sub.name}`,
       connections.has(sub.name)

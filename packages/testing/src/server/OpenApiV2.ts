@@ -33,10 +33,9 @@ const kindExtension = ({ group, kind, version }: Row): Uint8Array => {
 }
 
 const pathItem = (row: Row): Uint8Array => {
-  const root = row.group === "" ? `/api/${row.version}` : `/apis/${ResourceRow.apiVersion(row)}`
   const place = row.scope === "Namespaced" ? "/namespaces/{namespace}" : ""
   const patch = field(8, ...["dryRun", "fieldManager", "fieldValidation"].map(queryParameter), kindExtension(row))
-  return field(2, field(1, `${root}${place}/${row.plural}/{name}`), field(2, patch))
+  return field(2, field(1, `/${ResourceRow.root(row)}${place}/${row.plural}/{name}`), field(2, patch))
 }
 
 const document = (rows: ReadonlyArray<Row>): Uint8Array =>

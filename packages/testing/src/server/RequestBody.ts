@@ -32,8 +32,8 @@ const unrecognized = (kind: string, why: string, text: string): Failure.Failure 
     })`
   )
 
-// `Yaml.parse` makes nothing but JSON values.
-const parseYaml = Option.liftThrowable((text: string) => Yaml.parse(text) as Json.Json)
+/** A YAML document, or JSON, which is YAML. `Yaml.parse` makes nothing but JSON values. */
+export const parseYaml = Option.liftThrowable((text: string) => Yaml.parse(text) as Json.Json)
 
 const readDocument = Effect.fnUntraced(function*(
   request: ServerRequest,

@@ -15,15 +15,19 @@ import * as ResourceRow from "../store/ResourceRow.ts"
 import * as StrategicMerge from "../store/StrategicMerge.ts"
 import * as Validation from "../store/Validation.ts"
 import type * as Writes from "../store/Writes.ts"
+import * as Apply from "./Apply.ts"
 import type { ServerRequest, ServerResponse } from "./Exchange.ts"
 import * as FieldValidation from "./FieldValidation.ts"
 import * as ListOptions from "./ListOptions.ts"
+import * as Merging from "./Merging.ts"
 import * as Negotiation from "./Negotiation.ts"
+import type { Kind } from "./OpenApiSchemas.ts"
 import * as RequestBody from "./RequestBody.ts"
 import type { ResourceInfo } from "./RequestInfo.ts"
 import * as Respond from "./Respond.ts"
 import * as Table from "./Table.ts"
 import type { Watches } from "./Watches.ts"
+import * as WriteRequest from "./WriteRequest.ts"
 
 type Row = ResourceRow.ResourceRow
 type Stored = KubeObject.StoredObject
@@ -52,21 +56,6 @@ export const reference = ({ info, row }: Target): Reference => ({
   namespace: info.namespace,
   name: info.name ?? ""
 })
-
-/** `?dryRun=All`. Fails with 422 for anything else. */
-export const writeOptions = (
-  target: Target,
-  kind: string,
-  body?: Json.JsonObject
-): Result.Result<WriteOptions, Failure.Failure> => {
-  const asked = [...target.request.url.searchParams.getAll("dryRun"), ...Json.strings(body?.["dryRun"])]
-    .filter((value) => value !== "")
-  return asked.some((value) => value !== "All")
-    ? Result.fail(Failure.invalidOptions(kind, {
-      ...Validation.unsupportedValue("dryRun", asked, ["All"])
-    }))
-    : Result.succeed({ dryRun: asked.length > 0 })
-}
 
 type Headers = Readonly<Record<string, string>>
 
@@ -258,7 +247,7 @@ const create = Effect.fnUntraced(function*(
   { registry }: Resources,
   target: Target
 ): Effect.fn.Return<ServerResponse, Failure.Failure> {
-  const options = yield* Effect.fromResult(writeOptions(target, "CreateOptions"))
+  const options = yield* WriteRequest.options(registry.store, target, "CreateOptions")
   const input = yield* readObject(target)
   const warnings = yield* checkFields(target, input)
   const object = yield* registry.create(target.row, target.info.namespace, input, options)
@@ -271,7 +260,7 @@ export const replace = Effect.fnUntraced(function*(
   target: Target,
   part: Writes.Part
 ): Effect.fn.Return<ServerResponse, Failure.Failure> {
-  const options = yield* Effect.fromResult(writeOptions(target, "UpdateOptions"))
+  const options = yield* WriteRequest.options(registry.store, target, "UpdateOptions")
   const input = yield* readObject(target)
   const warnings = yield* checkFields(target, input)
   const object = yield* registry.update(reference(target), part, () => Result.succeed(input), options)
@@ -284,8 +273,9 @@ export const patch = Effect.fnUntraced(function*(
   target: Target,
   part: Writes.Part
 ): Effect.fn.Return<ServerResponse, Failure.Failure> {
-  const options = yield* Effect.fromResult(writeOptions(target, "PatchOptions"))
-  const edit = yield* readPatch(target)
+  if (RequestBody.mediaType(target.request) === Apply.mediaType) return yield* apply(registry, target, part)
+  const options = yield* WriteRequest.options(registry.store, target, "PatchOptions")
+  const edit = yield* readPatch(target, target.row)
   let warnings: Headers = {}
   const { request, row } = target
   const object = yield* registry.update(reference(target), part, (before) =>
@@ -300,19 +290,35 @@ export const patch = Effect.fnUntraced(function*(
 /** Makes one document from another. */
 export type DocumentEdit = (document: Json.JsonObject) => ReturnType<Edit>
 
-/** The patch in the body, by its media type. Fails with 400 and 415. */
+const apply = Effect.fnUntraced(function*(
+  registry: Registry,
+  target: Target,
+  part: Writes.Part
+): Effect.fn.Return<ServerResponse, Failure.Failure> {
+  const options = yield* WriteRequest.applyOptions(registry.store, target)
+  const configuration = yield* Apply.read(target.request, target.row)
+  const { isNew, object } = yield* registry.apply(reference(target), part, configuration, options)
+  return yield* answerObject(target, object, isNew ? 201 : 200)
+})
+
+const strategicType = "application/strategic-merge-patch+json"
+
+/**
+ * The patch in the body of a request for a resource, by its media type; the kind is that of the document to be patched.
+ * Fails with 400 and 415.
+ */
 export const readPatch = Effect.fnUntraced(function*(
-  { request, row }: Target
+  { request, row }: Target,
+  kind: Kind
 ): Effect.fn.Return<DocumentEdit, Failure.Failure> {
   const type = RequestBody.mediaType(request)
-  const isStrategic = type === "application/strategic-merge-patch+json" && ResourceRow.isBuiltIn(row)
-  if (type === "application/apply-patch+yaml") {
-    return yield* Failure.unsupportedMediaType(
-      "server-side apply is not implemented by this test cluster; use create, a merge patch or a strategic merge patch"
-    )
-  }
-  if (!isStrategic && type !== "application/merge-patch+json" && type !== "application/json-patch+json") {
-    return yield* Failure.unsupportedMediaType("415: Unsupported Media Type")
+  const schema = ResourceRow.isBuiltIn(row) && type === strategicType
+    ? yield* Merging.ofKind(kind)
+    : undefined
+  if (
+    schema === undefined && type !== "application/merge-patch+json" && type !== "application/json-patch+json"
+  ) {
+    return yield* type === strategicType ? Failure.notStrategic : Failure.unknownPatch
   }
   const parsed = yield* RequestBody.readPatch(request)
   if (type === "application/json-patch+json") {
@@ -323,9 +329,9 @@ export const readPatch = Effect.fnUntraced(function*(
       "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}"
     )
   }
-  return isStrategic
-    ? (document) => StrategicMerge.apply(document, parsed)
-    : (document) => Result.succeed(Json.object(JsonPatch.merge(document, parsed)))
+  return schema === undefined
+    ? (document) => Result.succeed(Json.object(JsonPatch.merge(document, parsed)))
+    : (document) => StrategicMerge.apply(document, parsed, schema)
 })
 
 const policies = ["Foreground", "Background", "Orphan"] as const
@@ -336,7 +342,7 @@ const deleteOptions = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Writes.DeleteOptions & WriteOptions, Failure.Failure> {
   const query = target.request.url.searchParams
   const body = yield* RequestBody.readDeleteOptions(target.request)
-  const write = yield* Effect.fromResult(writeOptions(target, "DeleteOptions", body))
+  const write = yield* Effect.fromResult(WriteRequest.dryRun(target, "DeleteOptions", body))
   const grace = query.get("gracePeriodSeconds")
   const asked = query.get("propagationPolicy") ?? Json.string(body["propagationPolicy"]) ??
     (body["orphanDependents"] === true ? "Orphan" : undefined)

@@ -6,17 +6,24 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Failure from "../store/Failure.ts"
+import * as FieldSet from "../store/FieldSet.ts"
 import * as Json from "../store/Json.ts"
 import type { StoredObject } from "../store/KubeObject.ts"
+import * as ManagedFields from "../store/ManagedFields.ts"
+import * as MergeSchema from "../store/MergeSchema.ts"
 import * as ResourceRow from "../store/ResourceRow.ts"
+import * as ScaleFields from "../store/ScaleFields.ts"
 import * as Selector from "../store/Selector.ts"
 import * as Writes from "../store/Writes.ts"
+import * as Apply from "./Apply.ts"
 import type { Authenticator } from "./Authentication.ts"
 import type { Authorizer, UserInfo } from "./Authorization.ts"
 import type { ServerResponse } from "./Exchange.ts"
+import * as Merging from "./Merging.ts"
 import * as RequestBody from "./RequestBody.ts"
 import * as Resources from "./Resources.ts"
 import * as Respond from "./Respond.ts"
+import * as WriteRequest from "./WriteRequest.ts"
 
 /** What a handler of a subresource is given. The user may do what the verb and the subresource ask for. */
 export interface SubresourceContext extends Resources.Target {
@@ -55,6 +62,9 @@ const getObject = (context: SubresourceContext): Resources.Answer =>
     (object) => Resources.answerObject(context, object)
   )
 
+const optionsKind = ({ info }: SubresourceContext): WriteRequest.OptionsKind =>
+  info.verb === "patch" ? "PatchOptions" : "UpdateOptions"
+
 const scaleRow = { group: "autoscaling", version: "v1", kind: "Scale" }
 
 const toScale = (object: StoredObject): Json.JsonObject => {
@@ -73,27 +83,80 @@ const toScale = (object: StoredObject): Json.JsonObject => {
   }
 }
 
+const scaleVersion = ResourceRow.apiVersion(scaleRow)
+
+/** Makes the scale of a request from the present one, with those who own the number of replicas. */
+type ScaleEdit = (
+  scale: Json.JsonObject,
+  owners: ReadonlyArray<ManagedFields.Entry>
+) => Result.Result<ManagedFields.Applied, Failure.Failure>
+
+// Real servers have a scale of custom resources, but cannot apply to it (1.34).
+const noScaleOfCustom = (configuration: Json.JsonObject): Failure.Failure => {
+  const name = Json.string(Json.get(configuration, "metadata", "name")) ?? ""
+  const namespace = Json.string(Json.get(configuration, "metadata", "namespace")) ?? ""
+  return Failure.internal(
+    `failed to convert new object (${namespace}/${name}; ${scaleVersion}, Kind=${scaleRow.kind}) to proper version: request to convert CR to an invalid group/version: ${scaleVersion}`
+  )
+}
+
+const scaleEdit = Effect.fnUntraced(function*(context: SubresourceContext) {
+  const { store } = context.resources.registry
+  const schema = (yield* Merging.ofKind(scaleRow)) ?? MergeSchema.untyped
+  // As on real servers, writes of a scale have no time.
+  const ofScale = (writer: WriteRequest.TrackedOptions["writer"]): ManagedFields.Writer => ({
+    ...writer,
+    apiVersion: scaleVersion,
+    time: undefined,
+    schema,
+    reset: FieldSet.empty
+  })
+  if (RequestBody.mediaType(context.request) === Apply.mediaType) {
+    const options = yield* WriteRequest.applyOptions(store, context)
+    const configuration = yield* Apply.read(context.request, scaleRow)
+    if (!ResourceRow.isBuiltIn(context.row)) return yield* noScaleOfCustom(configuration)
+    const edit: ScaleEdit = (scale, owners) =>
+      ManagedFields.apply(owners, scale, configuration, ofScale(options.writer), options.force)
+    return { dryRun: options.dryRun, edit }
+  }
+  const options = yield* WriteRequest.options(store, context, optionsKind(context))
+  const change: Resources.DocumentEdit = context.info.verb === "patch"
+    ? yield* Resources.readPatch(context, scaleRow)
+    : yield* Effect.map(RequestBody.read(context.request, scaleRow), (input) => () => Result.succeed(input))
+  const edit: ScaleEdit = (scale, owners) =>
+    Result.map(change(scale), (object) => ({
+      object,
+      entries: ManagedFields.update(owners, scale, { ...scale, spec: object["spec"] }, ofScale(options.writer))
+    }))
+  return { dryRun: options.dryRun, edit }
+})
+
 const scale: SubresourceHandler = Effect.fnUntraced(function*(context) {
   const { registry } = context.resources
   const reference = Resources.reference(context)
   if (context.info.verb === "get") return Respond.json(200, toScale(yield* registry.get(reference)))
-  const options = yield* Effect.fromResult(Resources.writeOptions(context, "UpdateOptions"))
-  const edit: Resources.DocumentEdit = context.info.verb === "patch"
-    ? yield* Resources.readPatch(context)
-    : yield* Effect.map(RequestBody.read(context.request, scaleRow), (input) => () => Result.succeed(input))
+  const { dryRun, edit } = yield* scaleEdit(context)
   const scaled = yield* registry.update(
     reference,
     "object",
-    (before) =>
-      Result.map(edit(toScale(before)), (wanted) => ({
-        ...before,
-        metadata: {
-          ...before.metadata,
-          resourceVersion: Json.get(wanted, "metadata", "resourceVersion") ?? before.metadata.resourceVersion
-        },
-        spec: { ...Json.object(before["spec"]), replicas: Json.number(Json.get(wanted, "spec", "replicas")) ?? 0 }
-      })),
-    options
+    (before) => {
+      const entries = ManagedFields.parse(before.metadata.managedFields) ?? []
+      return Result.map(
+        edit(toScale(before), ScaleFields.ofScale(entries, scaleVersion)),
+        ({ entries: own, object }) => ({
+          ...before,
+          metadata: {
+            ...before.metadata,
+            resourceVersion: Json.get(object, "metadata", "resourceVersion") ?? before.metadata.resourceVersion,
+            managedFields: ManagedFields.toJson(
+              ScaleFields.ofObject(entries, own, ResourceRow.apiVersion(context.row))
+            )
+          },
+          spec: { ...Json.object(before["spec"]), replicas: Json.number(Json.get(object, "spec", "replicas")) ?? 0 }
+        })
+      )
+    },
+    { dryRun }
   )
   return Respond.json(200, toScale(scaled))
 })
@@ -102,9 +165,9 @@ const scale: SubresourceHandler = Effect.fnUntraced(function*(context) {
 const ofPod = (choose: (input: Json.JsonObject) => Json.JsonObject): SubresourceHandler =>
   Effect.fnUntraced(function*(context) {
     if (context.info.verb === "get") return yield* getObject(context)
-    const options = yield* Effect.fromResult(Resources.writeOptions(context, "UpdateOptions"))
+    const options = yield* WriteRequest.options(context.resources.registry.store, context, optionsKind(context))
     const edit: Resources.DocumentEdit = context.info.verb === "patch"
-      ? yield* Resources.readPatch(context)
+      ? yield* Resources.readPatch(context, context.row)
       : yield* Effect.map(Resources.readObject(context), (input) => () => Result.succeed(input))
     const pod = yield* context.resources.registry.update(
       Resources.reference(context),
@@ -142,7 +205,7 @@ const eviction: SubresourceHandler = Effect.fnUntraced(function*(context) {
   }
   const grace = Json.number(Json.get(input, "deleteOptions", "gracePeriodSeconds"))
   const options = yield* Effect.fromResult(
-    Resources.writeOptions(context, "DeleteOptions", Json.object(input["deleteOptions"]))
+    WriteRequest.dryRun(context, "DeleteOptions", Json.object(input["deleteOptions"]))
   )
   yield* registry.remove(reference, { gracePeriodSeconds: grace }, options)
   return done

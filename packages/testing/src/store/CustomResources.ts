@@ -1,7 +1,7 @@
 /**
  * Custom resource definitions: the resources they bring, from the moment they are written.
  *
- * Objects are kept as they come: nothing checks or prunes them by the schema of the definition, and versions are not
+ * Objects are kept as they come: only server-side apply goes by the schema of the definition, and versions are not
  * converted.
  */
 import * as Result from "effect/Result"

@@ -100,6 +100,10 @@ export const conflict = (row: ResourceRow, name: string, why: string): Failure =
 export const modified = (row: ResourceRow, name: string): Failure =>
   conflict(row, name, "the object has been modified; please apply your changes to the latest version and try again")
 
+/** 409 of an apply: others own the fields. */
+export const fieldConflict = (message: string, causes: ReadonlyArray<Cause>): Failure =>
+  make(409, "Conflict", message, { causes: causes.map((cause): Json => ({ ...cause })) })
+
 /** 409 of a delete whose precondition does not hold. It names the kind where the others name the resource. */
 export const precondition = (row: ResourceRow, name: string, why: string): Failure => {
   const kind = row.group === "" ? row.kind : `${row.kind}.${row.group}`
@@ -142,6 +146,14 @@ export const patchRejected: Failure = make(
 /** 400: the request makes no sense. */
 export const badRequest = (message: string): Failure => make(400, "BadRequest", message)
 
+/** 400: the object has another name than the URL. */
+export const otherName = (name: string, asked: string): Failure =>
+  badRequest(`the name of the object (${name}) does not match the name on the URL (${asked})`)
+
+/** 400: an apply would make an object, and does not say its name. */
+export const noName = (asked: string): Failure =>
+  badRequest(`the name of the object (${asked} based on URL) was undeterminable: name must be provided`)
+
 /** 401: nobody the server knows. */
 export const unauthorized: Failure = make(401, "Unauthorized", "Unauthorized")
 
@@ -168,8 +180,15 @@ export const notAcceptable: Failure = make(
   {}
 )
 
-/** 415: a patch of a type that the resource does not take. */
-export const unsupportedMediaType = (message: string): Failure => make(415, "UnsupportedMediaType", message, {})
+/** 415: a patch of a type that no resource takes. */
+export const unknownPatch: Failure = make(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+
+/** 415: a strategic merge patch of a custom resource. */
+export const notStrategic: Failure = make(
+  415,
+  "UnsupportedMediaType",
+  "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+)
 
 /** 415: an object in a format that the server does not read. */
 export const unknownFormat: Failure = make(

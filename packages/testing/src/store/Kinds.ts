@@ -18,6 +18,8 @@ export interface Kind {
   readonly generation?: boolean | undefined
   /** Fills in what the API fills in. Runs on every write, before the checks. */
   readonly defaults?: ((object: Body) => Body) | undefined
+  /** Fields of the specification that real servers fill in after they have recorded who wrote what. */
+  readonly allocated?: ReadonlyArray<string> | undefined
   /** The status of a new object, of a kind with a status subresource. */
   readonly initialStatus?: ((object: Body) => Body) | undefined
   readonly validate?: ((object: Body) => ReadonlyArray<Cause>) | undefined
@@ -82,6 +84,7 @@ const immutableWhenSet = (...fields: ReadonlyArray<string>): Kind["validateUpdat
     : []
 
 const pods: Kind = {
+  allocated: ["serviceAccount", "serviceAccountName"],
   generation: true,
   answersDeleted: true,
   defaults: (object) =>
@@ -107,6 +110,7 @@ const pods: Kind = {
 }
 
 const namespaces: Kind = {
+  allocated: ["finalizers"],
   nameRule: "label",
   answersDeleted: true,
   defaults: (object) => {
@@ -122,6 +126,7 @@ const namespaces: Kind = {
 }
 
 const services: Kind = {
+  allocated: ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"],
   nameRule: "label1035",
   answersDeleted: true,
   defaults: (object) => ({ ...object, spec: serviceSpec(Json.object(object["spec"]), object) }),

@@ -19,6 +19,7 @@ export interface Metadata extends JsonObject {
   readonly annotations?: Readonly<Record<string, string>> | undefined
   readonly finalizers?: ReadonlyArray<string> | undefined
   readonly ownerReferences?: ReadonlyArray<JsonObject> | undefined
+  readonly managedFields?: ReadonlyArray<JsonObject> | undefined
 }
 
 /** An object as the store keeps it: without `apiVersion` and `kind`, which depend on the version that is asked for. */

@@ -9,8 +9,10 @@ import * as Failure from "./Failure.ts"
 import * as GarbageCollector from "./GarbageCollector.ts"
 import * as Json from "./Json.ts"
 import * as KubeObject from "./KubeObject.ts"
+import * as ManagedFields from "./ManagedFields.ts"
 import * as ResourceRow from "./ResourceRow.ts"
 import type { Store } from "./Store.ts"
+import * as Validation from "./Validation.ts"
 import * as Writes from "./Writes.ts"
 
 type Row = ResourceRow.ResourceRow
@@ -26,6 +28,21 @@ export interface Reference {
 /** How to write. A dry run checks everything and keeps nothing. */
 export interface WriteOptions {
   readonly dryRun?: boolean | undefined
+  /** Who writes, for `metadata.managedFields`: without it they are what the edit says of them. */
+  readonly writer?: Omit<ManagedFields.Writer, "time"> | undefined
+}
+
+/** How to apply. */
+export interface ApplyOptions extends WriteOptions {
+  readonly writer: Omit<ManagedFields.Writer, "time">
+  /** Whether to take fields from others who own them. */
+  readonly force: boolean
+}
+
+/** What an apply has led to. */
+export interface AppliedObject {
+  readonly object: Stored
+  readonly isNew: boolean
 }
 
 /** Makes the new object of a change from the present one. */
@@ -55,6 +72,13 @@ export interface Registry {
     edit: Edit,
     options?: WriteOptions
   ) => Effect.Effect<Stored, Failure.Failure>
+  /** Server-side apply: makes what is not there, unless it is a part of an object that is asked for. */
+  readonly apply: (
+    reference: Reference,
+    part: Writes.Part,
+    configuration: Json.JsonObject,
+    options: ApplyOptions
+  ) => Effect.Effect<AppliedObject, Failure.Failure>
   readonly remove: (
     reference: Reference,
     options: Writes.DeleteOptions,
@@ -67,6 +91,13 @@ const suffixAlphabet = "bcdfghjklmnpqrstvwxz2456789"
 const randomSuffix = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(5)), (byte) => suffixAlphabet.charAt(byte % suffixAlphabet.length))
     .join("")
+
+/** The managers after a write that is no apply; nothing where nobody is recorded. */
+const tracked = (before: Json.JsonObject, { writer }: WriteOptions, now: number): Writes.Managers | undefined =>
+  writer === undefined ? undefined : (after, sent) => {
+    const known = ManagedFields.base(Json.get(before, "metadata", "managedFields"), sent, writer.subresource)
+    return ManagedFields.toJson(ManagedFields.update(known, before, after, { ...writer, time: Writes.time(now) }))
+  }
 
 /** The verbs on the objects of a store. */
 export const make = (store: Store, catalogue: ResourceRow.Catalogue): Registry => {
@@ -125,17 +156,18 @@ export const make = (store: Store, catalogue: ResourceRow.Catalogue): Registry =
     input: Json.JsonObject,
     options: WriteOptions,
     now: number,
+    managers: Writes.Managers = tracked({}, options, now) ?? (() => []),
     attempt = 1
   ): Result.Result<Stored, Failure.Failure> =>
     Result.gen(function*() {
       const world = { now, uid: () => crypto.randomUUID(), suffix: randomSuffix }
-      const object = yield* Writes.create(row, namespace, input, world)
+      const object = yield* Writes.create(row, namespace, input, world, managers)
       yield* checkNamespace(row, namespace, object.metadata.name)
       const collection = ResourceRow.collection(row)
       if (store.get(collection, KubeObject.keyOf(object)) !== undefined) {
         const generated = (Json.string(Json.get(input, "metadata", "name")) ?? "") === ""
         return generated && attempt < attempts
-          ? yield* create(row, namespace, input, options, now, attempt + 1)
+          ? yield* create(row, namespace, input, options, now, managers, attempt + 1)
           : yield* Result.fail(Failure.alreadyExists(row, object.metadata.name))
       }
       if (options.dryRun === true) return object
@@ -151,6 +183,46 @@ export const make = (store: Store, catalogue: ResourceRow.Catalogue): Registry =
     return written(row, stored, now)
   }
 
+  const apply = (
+    reference: Reference,
+    part: Writes.Part,
+    configuration: Json.JsonObject,
+    options: ApplyOptions,
+    now: number
+  ): Result.Result<AppliedObject, Failure.Failure> =>
+    Result.gen(function*() {
+      const { name, namespace, row } = reference
+      const writer = { ...options.writer, time: Writes.time(now) }
+      const uid = Json.string(Json.get(configuration, "metadata", "uid")) ?? ""
+      const found = find(reference)
+      if (Result.isSuccess(found)) {
+        const before = found.success
+        const entries = ManagedFields.base(before.metadata.managedFields, undefined, writer.subresource)
+        if (uid !== "" && uid !== before.metadata.uid) {
+          const cause = Validation.invalidValue("metadata.uid", uid, "field is immutable")
+          return yield* Result.fail(Failure.invalid(row, name, [cause]))
+        }
+        const applied = yield* ManagedFields.apply(entries, before, configuration, writer, options.force)
+        const managers = ManagedFields.toJson(applied.entries)
+        const change = yield* Writes.update(row, before, applied.object, part, () => managers)
+        return { object: commit(row, change, options, now), isNew: false }
+      }
+      if (part !== "object") return yield* Result.fail(found.failure)
+      if (uid !== "") {
+        const why = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`
+        return yield* Result.fail(Failure.conflict(row, name, why))
+      }
+      const applied = yield* ManagedFields.apply([], {}, configuration, writer, options.force)
+      const managers = ManagedFields.toJson(applied.entries)
+      const metadata = Json.omit(Json.object(applied.object["metadata"]), "resourceVersion")
+      const own = Json.string(metadata["name"]) ?? ""
+      if (own !== name) {
+        return yield* Result.fail(own === "" ? Failure.noName(name) : Failure.otherName(own, name))
+      }
+      const input = { ...applied.object, metadata }
+      return { object: yield* create(row, namespace, input, options, now, () => managers), isNew: true }
+    })
+
   const withTime = <A>(
     run: (now: number) => Result.Result<A, Failure.Failure>
   ): Effect.Effect<A, Failure.Failure> => Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fromResult(run(now)))
@@ -164,10 +236,13 @@ export const make = (store: Store, catalogue: ResourceRow.Catalogue): Registry =
       withTime((now) =>
         Result.gen(function*() {
           const before = yield* find(reference)
-          const change = yield* Writes.update(reference.row, before, yield* edit(before), part)
+          const wanted = yield* edit(before)
+          const change = yield* Writes.update(reference.row, before, wanted, part, tracked(before, options, now))
           return commit(reference.row, change, options, now)
         })
       ),
+    apply: (reference, part, configuration, options) =>
+      withTime((now) => apply(reference, part, configuration, options, now)),
     remove: (reference, options, write = {}) =>
       withTime((now) =>
         Result.gen(function*() {

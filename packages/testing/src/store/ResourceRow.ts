@@ -13,6 +13,10 @@ export type SubresourceRow = SubresourceFacts
 export const apiVersion = (row: { readonly group: string; readonly version: string }): string =>
   row.group === "" ? row.version : `${row.group}/${row.version}`
 
+/** Where the paths of a group-version begin: `api/v1`, `apis/apps/v1`. */
+export const root = (row: { readonly group: string; readonly version: string }): string =>
+  `${row.group === "" ? "api" : "apis"}/${apiVersion(row)}`
+
 /** Where the objects are kept. All versions of a group share their objects: nothing is converted. */
 export const collection = (row: { readonly group: string; readonly plural: string }): string =>
   `${row.group}/${row.plural}`

@@ -1,39 +1,21 @@
 /**
- * Strategic merge patch: a merge patch in which some lists are merged by the value of a key.
- *
- * Which lists these are is told by the names of a field and of the field that holds it, not by the Go type as on a real
- * server. For the built-in kinds both come to the same, lists inside of volumes and of custom types aside: those are
- * replaced.
+ * Strategic merge patch: a merge patch in which some lists are merged by the value of a key. The schema of the kind tells
+ * which (`x-kubernetes-patch-strategy`, `x-kubernetes-patch-merge-key`).
  */
 import * as Result from "effect/Result"
 import * as Failure from "./Failure.ts"
 import * as Json from "./Json.ts"
+import * as MergeSchema from "./MergeSchema.ts"
 
 type Value = Json.Json
+type Schema = MergeSchema.MergeSchema | undefined
 
-const inContainers = { env: "name", ports: "containerPort", volumeDevices: "devicePath", volumeMounts: "mountPath" }
-
-// By the field that holds the list, then by the list. An empty key marks a list of texts, merged as a set.
-const mergeKeys: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  "": { secrets: "name", webhooks: "name" },
-  metadata: { finalizers: "", ownerReferences: "uid" },
-  spec: {
-    containers: "name",
-    ephemeralContainers: "name",
-    hostAliases: "ip",
-    imagePullSecrets: "name",
-    initContainers: "name",
-    podCIDRs: "",
-    ports: "port",
-    resourceClaims: "name",
-    schedulingGates: "name",
-    topologySpreadConstraints: "topologyKey",
-    volumes: "name"
-  },
-  status: { addresses: "type", conditions: "type", hostIPs: "ip", podIPs: "ip", resourceClaimStatuses: "name" },
-  containers: inContainers,
-  ephemeralContainers: inContainers,
-  initContainers: inContainers
+/** The rule for a member of an object. What the schema does not know is merged by member, or replaced. */
+const ruleOf = (schema: Schema, name: string): MergeSchema.PatchRule & { readonly schema: Schema } => {
+  const own = schema === undefined ? undefined : MergeSchema.member(schema, name)
+  return own === undefined
+    ? { schema: undefined, merges: false, mergeKey: undefined, replaces: false }
+    : { schema: own, ...MergeSchema.patchRule(own) }
 }
 
 const orderPrefix = "$setElementOrder/"
@@ -42,13 +24,14 @@ const deletePrefix = "$deleteFromPrimitiveList/"
 /** Applies a strategic merge patch. Fails with 500, as a real server, when an element lacks its merge key. */
 export const apply = (
   document: Json.JsonObject,
-  patch: Json.JsonObject
-): Result.Result<Json.JsonObject, Failure.Failure> => mergeObject(document, patch, "")
+  patch: Json.JsonObject,
+  schema: MergeSchema.MergeSchema
+): Result.Result<Json.JsonObject, Failure.Failure> => mergeObject(document, patch, schema)
 
 const mergeObject = (
   original: Json.JsonObject,
   patch: Json.JsonObject,
-  field: string
+  schema: Schema
 ): Result.Result<Json.JsonObject, Failure.Failure> =>
   Result.gen(function*() {
     const directive = patch["$patch"]
@@ -71,36 +54,40 @@ const mergeObject = (
       const present = merged[key]
       // A directive for what is not there has nothing to act on, and takes the rest of its object with it.
       if (present === undefined && Json.isObject(value) && value["$patch"] !== undefined) continue
+      const rule = ruleOf(schema, key)
       if (value === null) delete merged[key]
-      else if (Json.isObject(value)) merged[key] = yield* mergeObject(Json.object(present), value, key)
-      else if (Json.isArray(value) && mergeKeys[field]?.[key] !== undefined) {
-        merged[key] = yield* mergeList(Json.array(present), value, key, mergeKeys[field][key])
+      else if (Json.isObject(value) && !rule.replaces) {
+        merged[key] = yield* mergeObject(Json.object(present), value, rule.schema)
+      } else if (Json.isArray(value) && rule.merges) {
+        merged[key] = yield* mergeList(Json.array(present), value, rule.mergeKey, rule.schema)
       } else merged[key] = value
     }
     // The order may also be told for lists that are not changed themselves.
     for (const [directiveKey, order] of Object.entries(patch)) {
       if (!directiveKey.startsWith(orderPrefix)) continue
       const key = directiveKey.slice(orderPrefix.length)
-      const mergeKey = mergeKeys[field]?.[key]
-      if (mergeKey === undefined || merged[key] === undefined) continue
+      const { mergeKey, merges } = ruleOf(schema, key)
+      if (!merges || merged[key] === undefined) continue
       merged[key] = arrange(Json.array(merged[key]), Json.array(order), Json.array(original[key]), mergeKey)
     }
     return merged
   })
 
-const keyValue = (item: Value, mergeKey: string): Value | undefined =>
-  mergeKey === "" ? item : Json.object(item)[mergeKey]
+// A list without a key is one of plain values.
+const keyValue = (item: Value, mergeKey: string | undefined): Value | undefined =>
+  mergeKey === undefined ? item : Json.object(item)[mergeKey]
 
 const mergeList = (
   original: ReadonlyArray<Value>,
   patch: ReadonlyArray<Value>,
-  field: string,
-  mergeKey: string
+  mergeKey: string | undefined,
+  list: Schema
 ): Result.Result<ReadonlyArray<Value>, Failure.Failure> =>
   Result.gen(function*() {
     const replaced = patch.some((item) => Json.get(item, "$patch") === "replace")
     let merged = replaced ? [] : [...original]
     const wanted: Array<Value> = []
+    const inner = list === undefined ? undefined : MergeSchema.items(list)
     for (const item of patch) {
       const directive = Json.get(item, "$patch")
       const id = keyValue(item, mergeKey)
@@ -116,11 +103,11 @@ const mergeList = (
         continue
       }
       wanted.push(item)
-      if (mergeKey === "") {
+      if (mergeKey === undefined) {
         if (at < 0) merged.push(item)
         continue
       }
-      const element = yield* mergeObject(Json.object(merged[at]), Json.omit(Json.object(item), "$patch"), field)
+      const element = yield* mergeObject(Json.object(merged[at]), Json.omit(Json.object(item), "$patch"), inner)
       if (at < 0) merged.push(element)
       else merged[at] = element
     }
@@ -135,7 +122,7 @@ const arrange = (
   merged: ReadonlyArray<Value>,
   order: ReadonlyArray<Value>,
   original: ReadonlyArray<Value>,
-  mergeKey: string
+  mergeKey: string | undefined
 ): ReadonlyArray<Value> => {
   const place = (list: ReadonlyArray<Value>, item: Value): number =>
     list.findIndex((candidate) => Json.equals(keyValue(candidate, mergeKey), keyValue(item, mergeKey)))

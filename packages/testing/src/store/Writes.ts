@@ -111,6 +111,21 @@ const ownMetadata = (metadata: Json.JsonObject): Json.JsonObject =>
 // Server-generated names keep within 63 characters, 5 of which are random.
 const maxGeneratedBase = 58
 
+/** Gives the managers of the fields of an object; `sent` is what its new form says of them. */
+export type Managers = (object: Json.JsonObject, sent: Json.Json | undefined) => ReadonlyArray<Json.JsonObject>
+
+const withManagers = (managers: ReadonlyArray<Json.JsonObject>): Json.JsonObject =>
+  managers.length === 0 ? Json.empty : { managedFields: managers }
+
+/** An object as those who write are recorded by: without what the server allocates, unless the request has it. */
+const recorded = (row: Row, object: Json.JsonObject, input: Json.JsonObject): Json.JsonObject => {
+  const asked = Json.object(input["spec"])
+  const own = (Kinds.of(row).allocated ?? []).filter((field) => asked[field] === undefined)
+  return own.length === 0 ? object : { ...object, spec: Json.omit(Json.object(object["spec"]), ...own) }
+}
+
+const nobody: Managers = () => []
+
 const withoutType = (object: Json.JsonObject): Json.JsonObject => Json.omit(object, "kind", "apiVersion")
 
 /** A new object from what a client sent. */
@@ -118,7 +133,8 @@ export const create = (
   row: Row,
   namespace: string | undefined,
   input: Json.JsonObject,
-  world: Surroundings
+  world: Surroundings,
+  managers: Managers = nobody
 ): Outcome<Stored> =>
   Result.gen(function*() {
     const sent = Json.object(input["metadata"])
@@ -145,7 +161,14 @@ export const create = (
       ? { ...Json.omit(filled, "status"), ...initialStatus(kind, filled) }
       : filled
     yield* validate(row, object)
-    return { ...object, metadata: KubeObject.order({ ...metadata, ...Json.object(object["metadata"]) }) }
+    return {
+      ...object,
+      metadata: KubeObject.order({
+        ...metadata,
+        ...Json.object(object["metadata"]),
+        ...withManagers(managers(recorded(row, object, input), sent["managedFields"]))
+      })
+    }
   })
 
 const initialStatus = (kind: Kinds.Kind, object: Json.JsonObject): Json.JsonObject =>
@@ -164,16 +187,15 @@ export const update = (
   row: Row,
   before: Stored,
   input: Json.JsonObject,
-  part: Part
+  part: Part,
+  managers: Managers = (_, sent) => Json.array(sent ?? before.metadata.managedFields).map(Json.object)
 ): Outcome<Change> =>
   Result.gen(function*() {
     const sent = Json.object(input["metadata"])
     const { name, namespace } = before.metadata
     const sentName = Json.string(sent["name"]) ?? ""
     if (sentName !== name) {
-      return yield* refuse(
-        Failure.badRequest(`the name of the object (${sentName}) does not match the name on the URL (${name})`)
-      )
+      return yield* refuse(Failure.otherName(sentName, name))
     }
     yield* checkNamespace(row, namespace, sent)
     yield* checkTypes(row, input)
@@ -193,7 +215,7 @@ export const update = (
       deletionGracePeriodSeconds: before.metadata.deletionGracePeriodSeconds
     }
     const changed = part === "status"
-      ? { ...before, ...statusOf(body), metadata: { ...before.metadata, ...statusMetadata(metadata) } }
+      ? { ...before, ...statusOf(body), metadata: { ...before.metadata, ...statusMetadata(row, metadata) } }
       : keepsStatus
       ? { ...Json.omit(body, "status"), ...statusOf(before), metadata }
       : { ...body, metadata }
@@ -206,10 +228,12 @@ export const update = (
     const object: Stored = {
       ...filled,
       metadata: KubeObject.order({
-        ...metadata,
+        ...(part === "status" ? before.metadata : metadata),
         ...Json.object(filled["metadata"]),
         generation,
-        resourceVersion: undefined
+        resourceVersion: undefined,
+        managedFields: undefined,
+        ...withManagers(managers(recorded(row, filled, input), sent["managedFields"]))
       })
     }
     const previous = KubeObject.withMetadata(before, { resourceVersion: undefined })
@@ -220,11 +244,9 @@ export const update = (
 const statusOf = (object: Json.JsonObject): Json.JsonObject =>
   object["status"] === undefined ? Json.empty : { status: object["status"] }
 
-// A real server lets labels and annotations through to the status of most kinds; nothing else of the metadata.
-const statusMetadata = (metadata: Json.JsonObject): Json.JsonObject => ({
-  labels: metadata["labels"],
-  annotations: metadata["annotations"]
-})
+// A real server lets labels and annotations through to the status of most built-in kinds; nothing else of the metadata.
+const statusMetadata = (row: Row, metadata: Json.JsonObject): Json.JsonObject =>
+  ResourceRow.isBuiltIn(row) ? { labels: metadata["labels"], annotations: metadata["annotations"] } : Json.empty
 
 const checkVersion = (row: Row, before: Stored, sent: Json.JsonObject): Outcome<void> => {
   const { name, resourceVersion, uid } = before.metadata

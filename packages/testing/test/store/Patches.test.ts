@@ -1,7 +1,10 @@
+import * as Merging from "@effect-k8s/testing/server/Merging"
+import type { Kind } from "@effect-k8s/testing/server/OpenApiSchemas"
 import type { Json, JsonObject } from "@effect-k8s/testing/store/Json"
 import * as JsonPatch from "@effect-k8s/testing/store/JsonPatch"
 import * as StrategicMerge from "@effect-k8s/testing/store/StrategicMerge"
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 
 describe("a JSON patch", () => {
@@ -76,8 +79,12 @@ describe("a merge patch", () => {
 
 const container = (name: string, more: JsonObject = {}): JsonObject => ({ name, image: name, ...more })
 
+const pod: Kind = { group: "", version: "v1", kind: "Pod" }
+const service: Kind = { group: "", version: "v1", kind: "Service" }
+const deployment: Kind = { group: "apps", version: "v1", kind: "Deployment" }
+
 describe("a strategic merge patch", () => {
-  const rows: ReadonlyArray<readonly [string, JsonObject, JsonObject, JsonObject]> = [
+  const rows: ReadonlyArray<readonly [string, JsonObject, JsonObject, JsonObject, kind?: Kind]> = [
     ["removes members that are null", { metadata: { labels: { a: "1", b: "2" } } }, {
       metadata: { labels: { a: null } }
     }, {
@@ -96,20 +103,58 @@ describe("a strategic merge patch", () => {
       { spec: { containers: [container("a", { env: [{ name: "y", value: "2" }, { name: "x", value: "1" }] })] } }
     ],
     [
-      "merges the ports of containers by number, and those of services too",
-      { spec: { containers: [container("a", { ports: [{ containerPort: 80 }] })], ports: [{ port: 80, name: "x" }] } },
+      "merges the ports of containers by number",
+      { spec: { containers: [container("a", { ports: [{ containerPort: 80 }] })] } },
+      { spec: { containers: [{ name: "a", ports: [{ containerPort: 80, name: "http" }] }] } },
+      { spec: { containers: [container("a", { ports: [{ containerPort: 80, name: "http" }] })] } }
+    ],
+    [
+      "merges the ports of services by number",
+      { spec: { ports: [{ port: 80, name: "x" }] } },
+      { spec: { ports: [{ port: 80, targetPort: 1 }] } },
+      { spec: { ports: [{ port: 80, name: "x", targetPort: 1 }] } },
+      service
+    ],
+    [
+      "replaces the source of a volume, which keeps none but its own",
+      { spec: { volumes: [{ name: "v", emptyDir: {} }, { name: "w", emptyDir: {} }] } },
       {
-        spec: {
-          containers: [{ name: "a", ports: [{ containerPort: 80, name: "http" }] }],
-          ports: [{ port: 80, targetPort: 1 }]
-        }
+        spec: { volumes: [{ name: "v", $retainKeys: ["name", "secret"], emptyDir: null, secret: { secretName: "s" } }] }
       },
-      {
-        spec: {
-          containers: [container("a", { ports: [{ containerPort: 80, name: "http" }] })],
-          ports: [{ port: 80, name: "x", targetPort: 1 }]
-        }
-      }
+      { spec: { volumes: [{ name: "v", secret: { secretName: "s" } }, { name: "w", emptyDir: {} }] } }
+    ],
+    [
+      "replaces the items inside of a volume",
+      { spec: { volumes: [{ name: "v", secret: { items: [{ key: "a", path: "a" }] } }] } },
+      { spec: { volumes: [{ name: "v", secret: { items: [{ key: "b", path: "b" }] } }] } },
+      { spec: { volumes: [{ name: "v", secret: { items: [{ key: "b", path: "b" }] } }] } }
+    ],
+    [
+      "merges topology constraints by their key, and tolerations not at all",
+      { spec: { topologySpreadConstraints: [{ topologyKey: "zone", maxSkew: 1 }], tolerations: [{ key: "a" }] } },
+      { spec: { topologySpreadConstraints: [{ topologyKey: "zone", maxSkew: 2 }], tolerations: [] } },
+      { spec: { topologySpreadConstraints: [{ topologyKey: "zone", maxSkew: 2 }], tolerations: [] } }
+    ],
+    [
+      "merges what a template holds",
+      { spec: { template: { spec: { containers: [container("a")] } } } },
+      { spec: { template: { spec: { containers: [{ name: "a", image: "new" }, container("b")] } } } },
+      { spec: { template: { spec: { containers: [{ name: "a", image: "new" }, container("b")] } } } },
+      deployment
+    ],
+    [
+      "replaces the selector of a budget, which is never merged",
+      { spec: { selector: { matchLabels: { a: "1" } } } },
+      { spec: { selector: { matchLabels: { b: "2" } } } },
+      { spec: { selector: { matchLabels: { b: "2" } } } },
+      { group: "policy", version: "v1", kind: "PodDisruptionBudget" }
+    ],
+    [
+      "replaces a list of a kind that merges none of that name",
+      { spec: { ports: [{ port: 80 }] } },
+      { spec: { ports: [{ port: 81 }] } },
+      { spec: { ports: [{ port: 81 }] } },
+      { group: "networking.k8s.io", version: "v1", kind: "NetworkPolicy" }
     ],
     [
       "deletes elements by $patch",
@@ -140,7 +185,8 @@ describe("a strategic merge patch", () => {
       "keeps only $retainKeys",
       { spec: { strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1 } } } },
       { spec: { strategy: { type: "Recreate", $retainKeys: ["type"] } } },
-      { spec: { strategy: { type: "Recreate" } } }
+      { spec: { strategy: { type: "Recreate" } } },
+      deployment
     ],
     [
       "orders elements by $setElementOrder",
@@ -171,16 +217,28 @@ describe("a strategic merge patch", () => {
       { spec: { containers: [container("a", { args: ["2"] })], tolerations: [{ key: "b" }] } }
     ]
   ]
-  for (const [name, document, patch, expected] of rows) {
-    it(name, () => {
-      assert.deepStrictEqual(Result.getOrThrow(StrategicMerge.apply(document, patch)), expected)
+  const apply = (document: JsonObject, patch: JsonObject, kind = pod) =>
+    Effect.map(Merging.ofKind(kind), (schema) => {
+      assert.isDefined(schema)
+      return StrategicMerge.apply(document, patch, schema)
     })
+
+  for (const [name, document, patch, expected, kind] of rows) {
+    it.effect(
+      name,
+      () =>
+        Effect.map(
+          apply(document, patch, kind),
+          (result) => assert.deepStrictEqual(Result.getOrThrow(result), expected)
+        )
+    )
   }
 
-  it("whose element lacks the merge key fails as a real server does", () => {
-    const result = StrategicMerge.apply({ spec: {} }, { spec: { containers: [{ env: [{ name: "x", value: "1" }] }] } })
-    const failure = Result.getOrThrow(Result.flip(result))
-    assert.strictEqual(failure.message, "map: map[env:[map[name:x value:1]]] does not contain declared merge key: name")
-    assert.strictEqual(failure.status.code, 500)
-  })
+  it.effect("whose element lacks the merge key fails as a real server does", () =>
+    Effect.gen(function*() {
+      const result = yield* apply({ spec: {} }, { spec: { containers: [{ env: [{ name: "x", value: "1" }] }] } })
+      const failure = Result.getOrThrow(Result.flip(result))
+      const why = "map: map[env:[map[name:x value:1]]] does not contain declared merge key: name"
+      assert.deepStrictEqual([failure.message, failure.status.code], [why, 500])
+    }))
 })
