@@ -14,6 +14,7 @@ import * as LocalProcess from "./LocalProcess.ts"
 import type { Notice } from "./Notice.ts"
 import type { ContainerState, ContainerView, Terminated } from "./PodStatus.ts"
 import * as Programs from "./Programs.ts"
+import type { Pty } from "./Pty.ts"
 import * as Runtime from "./Runtime.ts"
 
 /** Where a container belongs, and by which rules it runs. */
@@ -128,25 +129,24 @@ export const make = (options: Options): Container => {
     ], { discard: true })
   }
 
-  const pty = spec.tty ? runtime.pty : undefined
-
   const launch = Effect.fnUntraced(function*(
-    container: Runtime.RunningContainer
+    container: Runtime.RunningContainer,
+    pty: Pty | undefined
   ): Effect.fn.Return<LocalProcess.LocalProcess | string, never, Scope.Scope> {
     const [name, ...args] = spec.argv
     if (name === undefined) return "no command specified"
     const path = container.env["PATH"] ?? ""
     const resolved = Programs.resolve(name, { path, cwd: container.cwd, home, programs: container.programs })
     if (resolved._tag !== "Found") return resolved.why
-    const started = yield* LocalProcess.start({
+    const start = pty?.start ?? LocalProcess.start
+    const started = yield* start({
       file: resolved.file,
       argv: [name, ...args],
       cwd: container.cwd,
       env: container.env,
       stdin: spec.stdin,
       stdout: true,
-      stderr: pty === undefined,
-      pty
+      stderr: pty === undefined
     }, runtime.fifos)
     return started._tag === "Started" ? started : `exec ${name}: ${started.code}`
   })
@@ -190,7 +190,8 @@ export const make = (options: Options): Container => {
         finish()
       })
     )
-    const started = yield* launch(container)
+    const pty = spec.tty ? yield* runtime.pty : undefined
+    const started = yield* launch(container, pty)
     const startedAt = yield* Clock.currentTimeMillis
     if (typeof started === "string") {
       return {

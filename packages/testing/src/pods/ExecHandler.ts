@@ -7,8 +7,6 @@ import * as SpdyHandshake from "@effect-k8s/channels/protocol/SpdyHandshake"
 import * as WebSocketHandshake from "@effect-k8s/channels/protocol/WebSocketHandshake"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { createHash } from "node:crypto"
-import { STATUS_CODES } from "node:http"
 import type { ServerConnection, ServerRequest, ServerResponse, UpgradeResponse } from "../server/Exchange.ts"
 import * as Resources from "../server/Resources.ts"
 import type { SubresourceContext, SubresourceHandler } from "../server/Subresources.ts"
@@ -30,6 +28,7 @@ import type { PodRunner } from "./PodRunner.ts"
 import * as ProcessCommand from "./ProcessCommand.ts"
 import type { Runtime } from "./Runtime.ts"
 import * as SpdyLine from "./SpdyLine.ts"
+import * as Answers from "./upgradeAnswers.ts"
 
 /** What execs run with. */
 export interface Options {
@@ -60,7 +59,7 @@ export const handler = (options: Options): SubresourceHandler =>
       return yield* Failure.badRequest("dryRun is not supported")
     }
     const call = ExecCall.parse(query)
-    yield* checkCreate(options, context)
+    yield* Answers.checkCreate(options.era, context)
     const pod = yield* context.resources.registry.get(reference)
     const container = yield* Effect.fromResult(ExecCall.chooseContainer(pod, call.container))
     yield* Effect.fromResult(ExecCall.checkHost(pod))
@@ -70,14 +69,6 @@ export const handler = (options: Options): SubresourceHandler =>
     const transport = SpdyHandshake.isUpgradeRequest(request.headers) ? "spdy" : "websocket"
     return yield* fault.answer?.(answer, transport) ?? answer
   })
-
-// Since 1.35 whoever opens an exec by GET may also have to create one. The refusal gives no reason.
-const checkCreate = ({ era }: Options, { authorizer, info, row, user }: SubresourceContext) => {
-  if (!Era.facts[era].getNeedsCreate || info.verb === "create") return Effect.void
-  if (authorizer.isAllowed(user, { ...info, verb: "create" })) return Effect.void
-  const name = info.name ?? ""
-  return Effect.fail(Failure.forbidden(row, name, `${Failure.qualified(row)} "${name}" is forbidden: `))
-}
 
 interface Exec {
   readonly call: ExecCall.ExecCall
@@ -125,7 +116,7 @@ const negotiate = (
     offered,
     isTranslated ? [RemoteCommand.v5] : ExecCodec.ofRuntime
   )
-  if (subprotocol === undefined) return raw(403, { Connection: "close" }, "")
+  if (subprotocol === undefined) return Answers.raw(403, { Connection: "close" })
   const { messageBytes } = options
   return {
     _tag: "Agreed",
@@ -134,7 +125,7 @@ const negotiate = (
     headers: {
       "Upgrade": "websocket",
       "Connection": "Upgrade",
-      "Sec-WebSocket-Accept": accept(opening.key),
+      "Sec-WebSocket-Accept": Answers.accept(opening.key),
       "Sec-WebSocket-Protocol": subprotocol
     },
     line: (connection, misreadsFragments) =>
@@ -152,12 +143,12 @@ const negotiate = (
 const agreeOnSpdy = ({ headers }: ServerRequest, call: ExecCall.ExecCall): Agreed | ServerResponse => {
   const offered = SpdyHandshake.offered(headers)
   if (offered.length === 0) {
-    return text(400, "unable to upgrade: X-Stream-Protocol-Version header is required")
+    return Answers.text(400, "unable to upgrade: X-Stream-Protocol-Version header is required")
   }
   const subprotocol = offered.find((name) => SpdyLine.subprotocols.includes(name))
   if (subprotocol === undefined) {
     const server = SpdyLine.subprotocols.join(" ")
-    return text(
+    return Answers.text(
       403,
       `unable to upgrade: unable to negotiate protocol: client supports [${
         offered.join(" ")
@@ -276,26 +267,10 @@ const checkAttach = (
     ? { status: 500, text: "rpc error: code = InvalidArgument desc = tty and stderr cannot both be true" }
     : undefined
 
-const accept = (key: string): string => createHash("sha1").update(WebSocketHandshake.acceptInput(key)).digest("base64")
-
 const offeredBy = ({ headers }: ServerRequest): ReadonlyArray<string> =>
   (headers.get("sec-websocket-protocol")?.[0] ?? "").split(",").map((name) => name.trim())
 
-const text = (status: number, body: string, headers: Readonly<Record<string, string>> = {}): ServerResponse => ({
-  _tag: "Body",
-  status,
-  headers: { "Content-Type": "text/plain; charset=utf-8", ...headers },
-  body
-})
-
-const byKubelet = ({ status, text: body }: ExecCall.KubeletRefusal): ServerResponse => text(status, body)
-
-// Go's WebSocket server writes its refusals by hand: no length, no date, and the connection ends.
-const raw = (status: number, headers: Readonly<Record<string, string>>, body: string): ServerResponse => {
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}\r\n`
-  return { _tag: "Raw", bytes: new TextEncoder().encode(head + body), end: "fin" }
-}
+const byKubelet = ({ status, text: body }: ExecCall.KubeletRefusal): ServerResponse => Answers.text(status, body)
 
 // A proxy on the way, which there is unless the API server itself answers, says that the connection ends, and writes
 // names its own way.
@@ -305,8 +280,8 @@ const refuse = (
 ): ServerResponse => {
   const close: Readonly<Record<string, string>> = isDirect ? {} : { Connection: "close" }
   return headers["sec-websocket-version"] === undefined
-    ? raw(status, close, body)
-    : raw(
+    ? Answers.raw(status, close, body)
+    : Answers.raw(
       status,
       { ...close, [isDirect ? "Sec-WebSocket-Version" : "Sec-Websocket-Version"]: "13" },
       "missing or bad WebSocket Version"

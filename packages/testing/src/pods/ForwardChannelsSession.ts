@@ -92,10 +92,11 @@ export const serve = Effect.fnUntraced(function*(options: Options): Effect.fn.Re
       pipe.hasSome.closeUnsafe()
       return Effect.andThen(pipe.hasSome.await, take)
     })
-    const give: ForwardPort.ForwardPipe["give"] = (bytes) => {
-      entry.sent += bytes.length
-      return send(2 * index, bytes)
-    }
+    const give: ForwardPort.ForwardPipe["give"] = (chunks) =>
+      Effect.forEach(chunks, (bytes) => {
+        entry.sent += bytes.length
+        return send(2 * index, bytes)
+      }, { discard: true })
     const connected = fault?._tag === "Stall" || fault?._tag === "Ignore"
       ? Effect.never
       : fault?._tag === "Refuse"

@@ -8,11 +8,9 @@ import * as SpdyHandshake from "@effect-k8s/channels/protocol/SpdyHandshake"
 import * as WebSocketHandshake from "@effect-k8s/channels/protocol/WebSocketHandshake"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { createHash } from "node:crypto"
-import { STATUS_CODES } from "node:http"
 import type { ServerConnection, ServerRequest, ServerResponse } from "../server/Exchange.ts"
 import * as Resources from "../server/Resources.ts"
-import type { SubresourceContext, SubresourceHandler } from "../server/Subresources.ts"
+import type { SubresourceHandler } from "../server/Subresources.ts"
 import * as Failure from "../store/Failure.ts"
 import type { StoredObject } from "../store/KubeObject.ts"
 import * as Era from "./Era.ts"
@@ -23,6 +21,7 @@ import type { ForwardRecords } from "./ForwardRecords.ts"
 import * as ForwardSession from "./ForwardSession.ts"
 import * as Words from "./ForwardWords.ts"
 import type { Harm } from "./Harm.ts"
+import * as Answers from "./upgradeAnswers.ts"
 
 /** What port-forwards run with. */
 export interface Options {
@@ -52,39 +51,16 @@ export const handler = (options: Options): SubresourceHandler =>
         `cannot convert to []int32: strconv.ParseUint: parsing ${JSON.stringify(parsed.text)}: ${parsed.why}`
       )
     }
-    yield* checkCreate(options, context)
+    yield* Answers.checkCreate(options.era, context)
     const pod = yield* context.resources.registry.get(reference)
     yield* Effect.fromResult(ExecCall.checkHost(pod))
-    if (!options.isThere(pod)) return text(404, "pod does not exist")
+    if (!options.isThere(pod)) return Answers.text(404, "pod does not exist")
     return WebSocketHandshake.isUpgradeRequest(request)
       ? overWebSocket(options, request, pod, parsed.ports)
       : SpdyHandshake.isUpgradeRequest(request.headers)
       ? overSpdy(options, request, pod)
       : yield* upgradeRequired
   })
-
-// Since 1.35 whoever opens one by GET may also have to create one. The refusal gives no reason.
-const checkCreate = ({ era }: Options, { authorizer, info, row, user }: SubresourceContext) => {
-  if (!Era.facts[era].getNeedsCreate || info.verb === "create") return Effect.void
-  if (authorizer.isAllowed(user, { ...info, verb: "create" })) return Effect.void
-  const name = info.name ?? ""
-  return Effect.fail(Failure.forbidden(row, name, `${Failure.qualified(row)} "${name}" is forbidden: `))
-}
-
-const text = (status: number, body: string, headers: Readonly<Record<string, string>> = {}): ServerResponse => ({
-  _tag: "Body",
-  status,
-  headers: { "Content-Type": "text/plain; charset=utf-8", ...headers },
-  body
-})
-
-const bare = (status: number): ServerResponse => ({
-  _tag: "Raw",
-  bytes: new TextEncoder().encode(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\nConnection: close\r\n\r\n`),
-  end: "fin"
-})
-
-const accept = (key: string): string => createHash("sha1").update(WebSocketHandshake.acceptInput(key)).digest("base64")
 
 /** What the sessions of a pod have in common. */
 const common = (options: Options, pod: StoredObject, transport: "tunnel" | "spdy" | "websocket") => {
@@ -118,7 +94,7 @@ const session = (
   })
 
 const negotiationFailed = (offered: ReadonlyArray<string>): ServerResponse =>
-  text(
+  Answers.text(
     403,
     `unable to upgrade: unable to negotiate protocol: client supports [${offered.join(" ")}], server accepts ` +
       `[${ForwardPairs.protocol}]`,
@@ -128,7 +104,7 @@ const negotiationFailed = (offered: ReadonlyArray<string>): ServerResponse =>
 const overSpdy = (options: Options, { headers }: ServerRequest, pod: StoredObject): ServerResponse => {
   const offered = SpdyHandshake.offered(headers)
   if (offered.length === 0) {
-    return text(400, `unable to upgrade: X-Stream-Protocol-Version header is required`)
+    return Answers.text(400, `unable to upgrade: X-Stream-Protocol-Version header is required`)
   }
   return offered.includes(ForwardPairs.protocol)
     ? {
@@ -155,7 +131,7 @@ const overWebSocket = (
     headers: {
       "Upgrade": "websocket",
       "Connection": "Upgrade",
-      "Sec-WebSocket-Accept": opening._tag === "Opening" ? accept(opening.key) : "",
+      "Sec-WebSocket-Accept": opening._tag === "Opening" ? Answers.accept(opening.key) : "",
       "Sec-WebSocket-Protocol": subprotocol
     },
     serve
@@ -168,15 +144,17 @@ const overWebSocket = (
       ? upgrade(tunnelPrefix + ForwardPairs.protocol, session(options, pod, "tunnel"))
       : negotiationFailed(inner)
   }
-  if (ports.length === 0) return text(400, "query parameter \"port\" is required")
-  if (ports.includes(0)) return text(400, "port \"0\" must be > 0")
-  if (opening._tag === "Refusal") return text(opening.status, opening.body)
+  if (ports.length === 0) return Answers.text(400, "query parameter \"port\" is required")
+  if (ports.includes(0)) return Answers.text(400, "port \"0\" must be > 0")
+  if (opening._tag === "Refusal") return Answers.text(opening.status, opening.body)
   const subprotocol = WebSocketHandshake.chooseSubprotocol(offered, ["", ForwardChannels.protocol, base64])
-  return subprotocol === undefined ? bare(403) : upgrade(subprotocol, (connection) =>
-    ForwardChannelsSession.serve({
-      ...common(options, pod, "websocket"),
-      connection,
-      ports,
-      base64: subprotocol === base64
-    }))
+  return subprotocol === undefined ?
+    Answers.raw(403, { Connection: "close" }) :
+    upgrade(subprotocol, (connection) =>
+      ForwardChannelsSession.serve({
+        ...common(options, pod, "websocket"),
+        connection,
+        ports,
+        base64: subprotocol === base64
+      }))
 }

@@ -19,7 +19,7 @@ export interface ForwardPipe {
   /** The next bytes from the client; nothing at its end. */
   readonly take: Effect.Effect<NonEmptyReadonlyArray<Uint8Array> | undefined>
   /** Bytes for the client. */
-  readonly give: (bytes: Uint8Array) => Effect.Effect<void, TransportError>
+  readonly give: (chunks: NonEmptyReadonlyArray<Uint8Array>) => Effect.Effect<void, TransportError>
 }
 
 /** What `run` takes. */
@@ -72,7 +72,7 @@ const down = Effect.fnUntraced(function*(
   while (true) {
     const chunks = yield* Pull.catchDone(connection.pull, () => Effect.undefined)
     if (chunks === undefined) return
-    for (const chunk of chunks) yield* pipe.give(chunk)
+    yield* pipe.give(chunks)
   }
 })
 

@@ -61,6 +61,11 @@ export interface Options {
   readonly forwardPairMillis?: number | undefined
   /** Milliseconds before a container is started for the third time, from where they double; 100 by default. */
   readonly restartMillis?: number | undefined
+  /**
+   * By what terminals are opened: the package `@lydell/node-pty`, an optional peer, or the program `script` of Linux; by
+   * default the package where it can be, else the program. Without either a terminal is refused.
+   */
+  readonly terminals?: Pty.Way | undefined
 }
 
 /** The pods of a cluster, as a test sees them. */
@@ -137,7 +142,7 @@ export const make = Effect.fnUntraced(
       table,
       images: options.images ?? {},
       hostPath,
-      pty: Pty.find(hostPath)
+      pty: yield* Effect.cached(Pty.find(hostPath, options.terminals))
     }
     const find = (pod: StoredObject): PodRunner.PodRunner | undefined => runners.get(pod.metadata.uid)
     const byName = new Map<string, string>()

@@ -6,14 +6,13 @@
 import type { TerminalSize } from "@effect-k8s/channels/protocol/RemoteCommand"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { type ChildProcess, spawn as spawnChild } from "node:child_process"
+import type { ChildProcess } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
-import * as Os from "node:os"
 import type { Readable, Writable } from "node:stream"
+import * as Child from "./Child.ts"
 import type { Fifos } from "./Fifos.ts"
 import * as Notice from "./Notice.ts"
-import * as Pty from "./Pty.ts"
 
 /** What to run. */
 export interface Command {
@@ -27,8 +26,8 @@ export interface Command {
   readonly stdin: boolean
   readonly stdout: boolean
   readonly stderr: boolean
-  /** Runs it on a terminal of its own: then everything it writes is on stdout, and stdin has no end. */
-  readonly pty?: Pty.Pty | undefined
+  /** Whether descriptor 3 is a pipe to write to. */
+  readonly control?: boolean | undefined
 }
 
 /** Bytes from a process. */
@@ -53,11 +52,13 @@ export interface LocalProcess {
   readonly stdin: Sink | undefined
   readonly stdout: Source | undefined
   readonly stderr: Source | undefined
+  /** What it says on descriptor 3, if that was asked for. */
+  readonly control?: Source | undefined
   /** Its exit code, when it has ended: 128 and the signal's number if a signal ended it. */
   readonly exitCode: Effect.Effect<number>
   readonly hasEnded: () => boolean
   /** Sends a signal to it alone, if it has not ended. */
-  readonly signal: (signal: "SIGTERM" | "SIGKILL") => void
+  readonly signal: (signal: Child.Signal) => void
   /** Kills it and all of its group, if it has not ended. */
   readonly killGroup: () => void
   /** Sets the size of its terminal, if it has one. */
@@ -79,9 +80,9 @@ interface Pipes {
   /** To be called after the end of stdin, and gives what ends it. */
   readonly afterStdin: () => () => void
   readonly remove: () => void
-  readonly stdin: (child: ChildProcess) => Writable | null | undefined
-  readonly stdout: (child: ChildProcess) => Readable | null | undefined
-  readonly stderr: (child: ChildProcess) => Readable | null | undefined
+  readonly stdin: (child: ChildProcess | undefined) => Writable | null | undefined
+  readonly stdout: (child: ChildProcess | undefined) => Readable | null | undefined
+  readonly stderr: (child: ChildProcess | undefined) => Readable | null | undefined
 }
 
 const { O_NONBLOCK, O_RDONLY, O_WRONLY } = Fs.constants
@@ -93,9 +94,9 @@ const socketPipes = (command: Command): Pipes => ({
   closeChildEnds: () => {},
   afterStdin: () => () => {},
   remove: () => {},
-  stdin: (child) => child.stdin,
-  stdout: (child) => child.stdout,
-  stderr: (child) => child.stderr
+  stdin: (child) => child?.stdin,
+  stdout: (child) => child?.stdout,
+  stderr: (child) => child?.stderr
 })
 
 // Opening one end of a named pipe waits for the other, so ours comes first and does not wait; the child's must not be
@@ -188,7 +189,7 @@ const toSource = (stream: Readable): Source => {
   return { pull }
 }
 
-const toSink = (stream: Writable, onEnd: () => void, canEnd: boolean): Sink => {
+const toSink = (stream: Writable, onEnd: () => void): Sink => {
   stream.on("error", () => {})
   stream.on("close", onEnd)
   return {
@@ -198,13 +199,10 @@ const toSink = (stream: Writable, onEnd: () => void, canEnd: boolean): Sink => {
         stream.write(bytes, (cause) => resume(Effect.succeed(cause === null || cause === undefined)))
       }),
     end: Effect.sync(() => {
-      if (canEnd && !stream.destroyed) stream.end()
+      if (!stream.destroyed) stream.end()
     })
   }
 }
-
-const codeOf = (code: number | null, signal: NodeJS.Signals | null): number =>
-  code ?? 128 + (signal === null ? 0 : Os.constants.signals[signal])
 
 /** Starts a process. */
 export const start = Effect.fnUntraced(function*(
@@ -225,95 +223,48 @@ interface Launched {
 }
 
 const launch = (command: Command, paths: ReadonlyArray<string> | undefined): Launched => {
-  const notice = Notice.make()
   const pipes = paths === undefined ? socketPipes(command) : namedPipes(command, paths)
   const [argv0, ...args] = command.argv
-  const { pty } = command
-  const child = spawnChild(pty?.script ?? command.file, pty === undefined ? args : Pty.wrap(pty, command.file, args), {
-    argv0: pty === undefined ? argv0 : "script",
+  let endOfStdin = (): void => {}
+  const child = Child.start({
+    file: command.file,
+    args,
+    argv0,
     cwd: command.cwd,
     env: command.env,
-    // A session and a group of its own.
-    detached: true,
-    stdio: [...pipes.stdio, ...(pty === undefined ? [] : ["pipe" as const])]
+    stdio: [...pipes.stdio, ...(command.control === true ? ["pipe" as const] : [])],
+    onEnd: () => endOfStdin()
   })
   pipes.closeChildEnds()
-  const { pid } = child
-  let seat: Pty.Seat | undefined
-  // What is written before its device is known goes to the terminal all the same; only its size has to wait.
-  const control = child.stdio[3]
-  if (control instanceof Net.Socket) {
-    let said = ""
-    control.on("data", (chunk: Buffer) => {
-      said += chunk.toString()
-      seat ??= Pty.parse(said)
-      notice.notify()
-    })
-    control.on("error", () => {})
-  }
-  const [stdin, stdout, stderr] = [pipes.stdin(child), pipes.stdout(child), pipes.stderr(child)]
-  let endOfStdin = (): void => {}
+  const { pid, process } = child
+  const [stdin, stdout, stderr] = [pipes.stdin(process), pipes.stdout(process), pipes.stderr(process)]
+  const control = process?.stdio[3]
   const afterStdin = (): void => {
-    if (exitCode === undefined && pid !== undefined) endOfStdin = pipes.afterStdin()
+    if (!child.hasEnded() && pid !== undefined) endOfStdin = pipes.afterStdin()
   }
-
-  let failure: string | undefined
-  let exitCode: number | undefined
-  child.on("error", (cause: NodeJS.ErrnoException) => {
-    failure = cause.code ?? "EUNKNOWN"
-    notice.notify()
-  })
-  child.on("exit", (code, signal) => {
-    exitCode = codeOf(code, signal)
-    endOfStdin()
-    notice.notify()
-  })
-
-  const kill = (target: number, signal: NodeJS.Signals): void => {
-    // Only a child that has not ended is sure to have its number still.
-    if (exitCode !== undefined) return
-    try {
-      process.kill(target, signal)
-    } catch {
-      // It has ended just now.
-    }
-  }
-  const killGroup = (pid: number): void => {
-    // Who runs on a terminal leads a session of its own.
-    if (seat !== undefined) kill(-seat.pid, "SIGKILL")
-    kill(-pid, "SIGKILL")
-  }
+  const killGroup = (pid: number): void => child.send(-pid, "SIGKILL")
   const destroy = (): void => {
     if (pid !== undefined) killGroup(pid)
-    control?.destroy()
-    for (const stream of [stdin, stdout, stderr]) stream?.destroy()
+    for (const stream of [stdin, stdout, stderr, control]) stream?.destroy()
     endOfStdin()
     pipes.remove()
   }
   if (pid === undefined) {
-    const failed = Effect.map(
-      notice.until(() => failure !== undefined),
-      (): NotStarted => ({ _tag: "NotStarted", code: failure ?? "EUNKNOWN" })
-    )
-    return { destroy, outcome: failed }
+    const outcome = Effect.map(child.failure, (code): NotStarted => ({ _tag: "NotStarted", code }))
+    return { destroy, outcome }
   }
   const started: LocalProcess = {
     _tag: "Started",
     pid,
-    stdin: stdin === null || stdin === undefined ? undefined : toSink(stdin, afterStdin, pty === undefined),
+    stdin: stdin === null || stdin === undefined ? undefined : toSink(stdin, afterStdin),
     stdout: stdout === null || stdout === undefined ? undefined : toSource(stdout),
     stderr: stderr === null || stderr === undefined ? undefined : toSource(stderr),
-    exitCode: Effect.map(notice.until(() => exitCode !== undefined), () => exitCode ?? 0),
-    hasEnded: () => exitCode !== undefined,
-    signal: (signal) => kill(seat?.pid ?? pid, signal),
+    control: control instanceof Net.Socket ? toSource(control) : undefined,
+    exitCode: child.exitCode,
+    hasEnded: child.hasEnded,
+    signal: (signal) => child.send(pid, signal),
     killGroup: () => killGroup(pid),
-    resize: (size) =>
-      pty === undefined
-        ? Effect.void
-        : Effect.andThen(
-          notice.until(() => seat !== undefined || exitCode !== undefined),
-          Effect.suspend(() => (seat === undefined ? Effect.void : Pty.resize(pty, seat.device, size)))
-        )
+    resize: () => Effect.void
   }
   return { destroy, outcome: Effect.succeed(started) }
 }

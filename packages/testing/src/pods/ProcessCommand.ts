@@ -10,6 +10,7 @@ import type { End, ExecPipes } from "./ExecPipes.ts"
 import type { Harm } from "./Harm.ts"
 import * as LocalProcess from "./LocalProcess.ts"
 import * as Programs from "./Programs.ts"
+import * as Pty from "./Pty.ts"
 import * as Runtime from "./Runtime.ts"
 
 /** What to run, where, and who wants to know. */
@@ -45,9 +46,9 @@ export const run = Effect.fnUntraced(
       message: "error executing command in container: failed to exec in container: failed to start exec " +
         `"${Runtime.randomId()}": ${why}`
     })
-    const pty = call.tty ? runtime.pty : undefined
+    const pty = call.tty ? yield* runtime.pty : undefined
     if (call.tty && pty === undefined) {
-      return failed("this test cluster has no terminals on this machine: ask without tty (-t)")
+      return failed(`this test cluster has no terminals on this machine: ask without tty (-t), or ${Pty.advice}`)
     }
     const [name, ...args] = call.command
     const ociFailed = (why: string): End =>
@@ -62,15 +63,15 @@ export const run = Effect.fnUntraced(
     if (resolved._tag === "Unusable") return ociFailed(`unable to start container process: ${resolved.why}`)
     if (resolved._tag === "NotRunnable") return refused(pipes, call, resolved.why)
 
-    const started = yield* LocalProcess.start({
+    const start = pty?.start ?? LocalProcess.start
+    const started = yield* start({
       file: resolved.file,
       argv: [name, ...args],
       cwd: container.cwd,
       env: container.env,
       stdin: call.stdin,
       stdout: call.stdout,
-      stderr: call.stderr,
-      pty
+      stderr: call.stderr
     }, runtime.fifos)
     if (started._tag === "NotStarted") {
       return refused(pipes, call, `exec ${name}: ${kernelWords[started.code] ?? started.code}`)

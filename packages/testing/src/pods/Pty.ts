@@ -1,49 +1,70 @@
 /**
- * Terminals for local processes. Node can open none itself; `script`, which is on every Linux, runs a command on a new
- * one and copies between it and its own pipes, and `stty` sets the size of one from outside.
+ * Terminals for local processes. Node can open none itself, so it takes a package that can, `@lydell/node-pty`, or where
+ * that is not installed or does not run, `script`, which is on every Linux.
  */
-import type { TerminalSize } from "@effect-k8s/channels/protocol/RemoteCommand"
 import * as Effect from "effect/Effect"
-import { execFile } from "node:child_process"
-import * as Programs from "./Programs.ts"
+import type * as Scope from "effect/Scope"
+import * as Fs from "node:fs"
+import * as Child from "./Child.ts"
+import type { Fifos } from "./Fifos.ts"
+import type { Command, LocalProcess, NotStarted } from "./LocalProcess.ts"
+import * as PackagePty from "./PackagePty.ts"
+import * as ScriptPty from "./ScriptPty.ts"
 
-/** The programs that it takes, as files of this machine. */
+/** By what terminals are opened: the package `@lydell/node-pty`, or the program `script`. */
+export type Way = "package" | "script"
+
+/** Terminals on this machine. */
 export interface Pty {
-  readonly script: string
-  readonly stty: string
-  readonly tty: string
+  readonly way: Way
+  /**
+   * Starts a process on a terminal of its own, as `LocalProcess.start` does without one: everything it writes is on
+   * stdout, and its stdin has no end.
+   */
+  readonly start: (
+    command: Command,
+    fifos: Fifos
+  ) => Effect.Effect<LocalProcess | NotStarted, never, Scope.Scope>
 }
 
-/** What this machine has; nothing where it cannot open terminals. */
-export const find = (hostPath: string): Pty | undefined => {
-  if (process.platform !== "linux") return undefined
-  const [script, stty, tty] = ["script", "stty", "tty"].map((name) => Programs.search(name, hostPath))
-  return script === undefined || stty === undefined || tty === undefined ? undefined : { script, stty, tty }
+/** What to do where there are none, for a message. */
+export const advice = "install the package @lydell/node-pty, or on Linux the program script"
+
+// What runs the command on the terminal would say otherwise, in its own words and there, that it cannot.
+const whyNot = ({ file }: Command): string | undefined => {
+  try {
+    Fs.accessSync(file, Fs.constants.X_OK)
+    return Fs.statSync(file).isFile() ? undefined : "EACCES"
+  } catch (cause) {
+    return Child.causeCode(cause)
+  }
 }
 
-const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`
+const make = (way: Way, start: Pty["start"]): Pty => ({
+  way,
+  start: (command, fifos) =>
+    Effect.suspend(() => {
+      const code = whyNot(command)
+      return code === undefined ? start(command, fifos) : Effect.succeed<NotStarted>({ _tag: "NotStarted", code })
+    })
+})
 
-/** The arguments of `script` for a command. It says on descriptor 3 who it is and where: a line of pid and device. */
-export const wrap = (pty: Pty, file: string, args: ReadonlyArray<string>): ReadonlyArray<string> => [
-  "-qefc",
-  `echo "$$ $(${quote(pty.tty)})" >&3; exec 3>&-; exec ${[file, ...args].map(quote).join(" ")}`,
-  "/dev/null"
-]
+const byPackage = Effect.map(
+  PackagePty.load,
+  (opener) => opener === undefined ? undefined : make("package", (command) => PackagePty.start(opener, command))
+)
 
-/** Who runs on a terminal, and where. */
-export interface Seat {
-  readonly pid: number
-  readonly device: string
-}
-
-/** Reads the line that the command says. */
-export const parse = (line: string): Seat | undefined => {
-  const found = /^(\d+) (\/dev\/\S+)\n/.exec(line)
-  return found === null ? undefined : { pid: Number(found[1]), device: found[2] ?? "" }
-}
-
-/** Sets the size of a terminal; its processes are told. Nothing if it is gone. */
-export const resize = ({ stty }: Pty, device: string, { height, width }: TerminalSize): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    execFile(stty, ["-F", device, "rows", String(height), "cols", String(width)], () => resume(Effect.void))
+const byScript = (hostPath: string): Effect.Effect<Pty | undefined> =>
+  Effect.sync(() => {
+    const programs = ScriptPty.find(hostPath)
+    return programs === undefined
+      ? undefined
+      : make("script", (command, fifos) => ScriptPty.start(programs, command, fifos))
   })
+
+/** What this machine has; nothing where it cannot open terminals. The package comes first, unless a way is given. */
+export const find = (hostPath: string, way?: Way): Effect.Effect<Pty | undefined> => {
+  if (way === "package") return byPackage
+  if (way === "script") return byScript(hostPath)
+  return Effect.filterOrElse(byPackage, (pty) => pty !== undefined, () => byScript(hostPath))
+}

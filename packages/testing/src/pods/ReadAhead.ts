@@ -31,12 +31,14 @@ export const run = Effect.fnUntraced(function*(
 
   const reading = Effect.gen(function*() {
     while (true) {
-      const room = yield* size >= maxBytes
-        ? Effect.asSome(hasRoom.await)
-        : Effect.timeoutOption(hasRoom.await, lookMillis)
-      if (Option.isNone(room)) {
-        limit = size + moreBytes
-        hasRoom.openUnsafe()
+      if (!hasRoom.isOpen()) {
+        const room = yield* size >= maxBytes
+          ? Effect.asSome(hasRoom.await)
+          : Effect.timeoutOption(hasRoom.await, lookMillis)
+        if (Option.isNone(room)) {
+          limit = size + moreBytes
+          hasRoom.openUnsafe()
+        }
       }
       for (const chunk of yield* connection.pull) {
         chunks.push(chunk)

@@ -18,8 +18,8 @@ export interface Runtime {
   readonly images: Images
   /** Where the host finds its programs. */
   readonly hostPath: string
-  /** How terminals are opened, where they can be. */
-  readonly pty: Pty | undefined
+  /** How terminals are opened, where they can be; looked for when one is wanted. */
+  readonly pty: Effect.Effect<Pty | undefined>
 }
 
 /** A container that runs: where its commands run, and with what. */

@@ -1,9 +1,14 @@
+import * as Programs from "@effect-k8s/testing/pods/Programs"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
 import { awaitPod, container, containerStatus, createPod, getPod, reference, start } from "../support/Cluster.ts"
 import { eventually } from "../support/Eventually.ts"
 import * as ExecClient from "../support/ExecClient.ts"
+import { ways } from "../support/Terminals.ts"
 
 const { v4, v5 } = ExecClient
 
@@ -32,7 +37,7 @@ const running = (script: string, more = {}) => ({
 
 const success = "{\"metadata\":{},\"status\":\"Success\"}"
 
-describe("an attach", { timeout: 30_000 }, () => {
+describe("an attach", () => {
   for (const protocols of [v5, v4]) {
     it.live(`shows output from now on, and says Success when the process ends, whatever its exit code (${protocols})`, () =>
       Effect.gen(function*() {
@@ -192,14 +197,15 @@ describe("an attach", { timeout: 30_000 }, () => {
     }))
 })
 
-describe.skipIf(process.platform !== "linux")("a terminal (Linux only)", { timeout: 30_000 }, () => {
+describe.each(ways)("a terminal by the %s", (terminals) => {
+  const startPod = (spec: Parameters<typeof start>[1] = {}) => start({ pods: { terminals } }, spec)
   const script = "echo \"begun\"; while read -r l; do [ \"$l\" = size ] && stty size || echo \"got $l\"; " +
     "[ \"$l\" != quit ] || exit 7; done; exit 5"
   const withTty = running(script, { stdin: true, tty: true })
 
   it.live("of a container echoes, has one output, and takes the sizes of whoever is attached", () =>
     Effect.gen(function*() {
-      const cluster = yield* start({}, withTty)
+      const cluster = yield* startPod(withTty)
       const [one, other] = [yield* attach(cluster, "iot"), yield* attach(cluster, "io", v4)]
       one.send(0, "hi\n")
       yield* shows(one, 1, "hi\r\ngot hi\r\n")
@@ -223,7 +229,7 @@ describe.skipIf(process.platform !== "linux")("a terminal (Linux only)", { timeo
 
   it.live("is left by the end of stdin, which does not reach its process", () =>
     Effect.gen(function*() {
-      const cluster = yield* start({}, running(script, { stdin: true, stdinOnce: true, tty: true }))
+      const cluster = yield* startPod(running(script, { stdin: true, stdinOnce: true, tty: true }))
       const one = yield* attach(cluster, "iot")
       one.bytes(ExecClient.endOfStdin)
       yield* one.ended
@@ -234,7 +240,7 @@ describe.skipIf(process.platform !== "linux")("a terminal (Linux only)", { timeo
 
   it.live("is refused to who wants its stderr without asking for a terminal", () =>
     Effect.gen(function*() {
-      const cluster = yield* start({}, withTty)
+      const cluster = yield* startPod(withTty)
       const client = yield* ExecClient.run(cluster, [], { protocols: v4, path: pathOf("ioe") })
       assert.deepStrictEqual(
         [client.status, client.body()],
@@ -244,20 +250,20 @@ describe.skipIf(process.platform !== "linux")("a terminal (Linux only)", { timeo
 
   it.live("ends its process with the pod", () =>
     Effect.gen(function*() {
-      const cluster = yield* start(
-        {},
-        running("trap 'echo last; exit 0' TERM; while :; do sleep 0.01; done", { tty: true })
+      const cluster = yield* startPod(
+        running("trap 'echo last; exit 0' TERM; while :; do echo on; sleep 0.01; done", { tty: true })
       )
       const client = yield* attach(cluster, "ot")
+      yield* shows(client, 1, "on\r\n")
       yield* Effect.result(cluster.registry.remove(reference(cluster), { gracePeriodSeconds: 5 }))
       yield* client.ended
-      assert.strictEqual(client.channel(1).toString(), "last\r\n")
+      assert.match(client.channel(1).toString(), /^(?:on\r\n)+last\r\n$/)
       yield* eventually(cluster.pods.processes, (left) => assert.deepStrictEqual(left, []))
     }))
 
   it.live("of an exec echoes, takes sizes, is not ended by the end of stdin but by ^D, and tells its exit code", () =>
     Effect.gen(function*() {
-      const cluster = yield* start()
+      const cluster = yield* startPod()
       const client = yield* ExecClient.open(cluster, ["sh", "-c", script], { protocols: v5, streams: "io", tty: true })
       yield* shows(client, 1, "begun\r\n")
       client.send(4, "{\"Width\":77,\"Height\":33}")
@@ -278,3 +284,23 @@ describe.skipIf(process.platform !== "linux")("a terminal (Linux only)", { timeo
       assert.strictEqual(other.end(), "none")
     }))
 })
+
+it.live("a terminal is refused where there are none, with what to install", () =>
+  Effect.gen(function*() {
+    const path = process.env["PATH"] ?? ""
+    const directory = yield* Effect.acquireRelease(
+      Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "programs-"))),
+      (directory) => Effect.sync(() => Fs.rmSync(directory, { recursive: true }))
+    )
+    for (const name of ["sh", "sleep"]) Fs.symlinkSync(Programs.search(name, path) ?? "", Path.join(directory, name))
+    yield* Effect.acquireRelease(
+      Effect.sync(() => process.env["PATH"] = directory),
+      () => Effect.sync(() => process.env["PATH"] = path)
+    )
+    const cluster = yield* start({ pods: { terminals: "script" } })
+    const client = yield* ExecClient.run(cluster, ["sh"], { protocols: v5, streams: "o", tty: true })
+    assert.match(
+      client.channel(3).toString(),
+      /no terminals on this machine: ask without tty \(-t\), or install the package @lydell\/node-pty, or on Linux/
+    )
+  }))

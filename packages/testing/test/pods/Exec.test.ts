@@ -242,7 +242,7 @@ describe("an exec", () => {
       more.send(0, Buffer.alloc(limit))
       yield* more.ended
       assert.strictEqual(more.channel(3).length, 0)
-    }), 20_000)
+    }))
 
   it.live("misreads fragments as real servers do, unless it is told not to", () =>
     Effect.gen(function*() {

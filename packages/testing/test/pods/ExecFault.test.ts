@@ -204,6 +204,7 @@ describe("a fault on the connection", () => {
         const client = yield* withFault(cluster, fault)
         yield* eventually(Effect.sync(() => client.channel(1).length), (length) => assert.strictEqual(length, output))
         client.ping("hello")
+        yield* eventually(Effect.sync(() => client.events.length), (count) => assert.isAtLeast(count, pongs))
         yield* Effect.sleep("100 millis")
         assert.strictEqual(client.events.length, pongs)
         assert.deepStrictEqual([client.channel(3).length, client.end()], [0, "none"])

@@ -1,7 +1,7 @@
 import * as Json from "@effect-k8s/testing/store/Json"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { container, createPod, start } from "../support/Cluster.ts"
+import { awaitPod, container, containerStatus, createPod, start } from "../support/Cluster.ts"
 import { eventually } from "../support/Eventually.ts"
 import * as ExecClient from "../support/ExecClient.ts"
 
@@ -161,6 +161,11 @@ describe("an era", () => {
           restartPolicy: "Never",
           containers: [container("b", { command: ["true"] })]
         })
+        yield* awaitPod(
+          cluster,
+          (pod) => assert.include(JSON.stringify(containerStatus(pod, "b")["state"]), "exitCode"),
+          "over"
+        )
         const refusals = [
           yield* ExecClient.open(cluster, ["true"], { protocols, streams: "" }),
           yield* ExecClient.open(cluster, ["true"], { protocols, pod: "over" })

@@ -1,10 +1,12 @@
 /**
  * The harm that real servers do, each kind seen on them: here it must happen, and with its switch off it must not.
  */
+import * as WebSocketFrame from "@effect-k8s/channels/protocol/WebSocketFrame"
 import type * as Harm from "@effect-k8s/testing/pods/Harm"
 import type * as LocalNode from "@effect-k8s/testing/pods/LocalNode"
 import type * as TestCluster from "@effect-k8s/testing/TestCluster"
 import { assert, describe, it } from "@effect/vitest"
+import * as Array from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Fs from "node:fs"
 import { start } from "../support/Cluster.ts"
@@ -28,6 +30,31 @@ const harmOf = (cluster: TestCluster.Service, command: RegExp) =>
 const endStdin = (client: ExecClient.ExecClient): void => client.send(255, Uint8Array.of(0))
 
 const mib = 1 << 20
+
+// For a command that ends when it is told to, so that what it leaves unread is there before.
+const untilTold = "while [ ! -e go ]; do sleep 0.05; done"
+const tell = Effect.fnUntraced(function*(cluster: TestCluster.Service) {
+  const directory = yield* cluster.pods.directory({ namespace: "default", pod: "p", container: "main" })
+  Fs.writeFileSync(`${directory}/go`, "")
+})
+
+/** Waits until so many bytes of stdin have arrived for the only command. */
+const arrived = (cluster: TestCluster.Service, bytes: number) =>
+  eventually(cluster.pods.execs(), ([exec]) => assert.isAtLeast(exec?.stdinBytes ?? 0, bytes))
+
+/** Feeds a command, which waits until it is told, and tells it when half of that has arrived. */
+const feedAndTell = Effect.fnUntraced(function*(
+  cluster: TestCluster.Service,
+  script: string,
+  size: number,
+  protocols = v5
+) {
+  const client = yield* ExecClient.open(cluster, sh(script), { protocols, streams: "ioe" })
+  yield* client.feed(size)
+  yield* arrived(cluster, size / 2)
+  yield* tell(cluster)
+  return client
+})
 
 describe("stdin of a command that gives up an output", () => {
   const size = 4 * mib
@@ -101,11 +128,7 @@ describe("a command that ends with much of its stdin unread", () => {
     it.live(`never gets a status, nor a close, until the client leaves (${protocols})`, () =>
       Effect.gen(function*() {
         const cluster = yield* start()
-        const client = yield* ExecClient.open(cluster, sh("head -c 10; sleep 0.1; exit 3"), {
-          protocols,
-          streams: "ioe"
-        })
-        yield* client.feed(mib)
+        const client = yield* feedAndTell(cluster, `head -c 10; ${untilTold}; exit 3`, mib, protocols)
         yield* eventually(harmOf(cluster, /head/), (harm) => assert.deepStrictEqual(harm, ["hung"]))
         client.ping("still there?")
         yield* eventually(Effect.sync(() => client.events.length), (count) => assert.strictEqual(count, 1))
@@ -121,11 +144,7 @@ describe("a command that ends with much of its stdin unread", () => {
     Effect.gen(function*() {
       for (const [harm, size] of [[{}, 140_000], [{ hangsOnUnreadStdin: false }, mib]] as const) {
         const cluster = yield* withHarm(harm)
-        const client = yield* ExecClient.open(cluster, sh("head -c 10 >/dev/null; sleep 0.1; exit 3"), {
-          protocols: v5,
-          streams: "ioe"
-        })
-        yield* client.feed(size)
+        const client = yield* feedAndTell(cluster, `head -c 10 >/dev/null; ${untilTold}; exit 3`, size)
         yield* client.ended
         assert.strictEqual(exitCode(client), 3)
       }
@@ -133,18 +152,13 @@ describe("a command that ends with much of its stdin unread", () => {
 
   it.live("is no different when it has closed its stdin", () =>
     Effect.gen(function*() {
-      const cluster = yield* start()
-      const open = (size: number) =>
-        Effect.tap(
-          ExecClient.open(cluster, sh("exec <&-; sleep 0.2; echo done"), { protocols: v5, streams: "ioe" }),
-          (client) => client.feed(size)
-        )
-      const little = yield* open(98_304)
+      const script = `exec <&-; ${untilTold}; echo done`
+      const little = yield* feedAndTell(yield* start(), script, 98_304)
       yield* little.ended
       assert.strictEqual(exitCode(little), 0)
-      const much = yield* open(mib)
-      yield* eventually(Effect.map(cluster.pods.execs(), (all) => all.at(-1)?.harm), (harm) =>
-        assert.deepStrictEqual(harm, ["hung"]))
+      const cluster = yield* start()
+      const much = yield* feedAndTell(cluster, script, mib)
+      yield* eventually(harmOf(cluster, /done/), (harm) => assert.deepStrictEqual(harm, ["hung"]))
       assert.strictEqual(much.channel(1).toString(), "done\n")
     }))
 })
@@ -302,9 +316,11 @@ describe("the command of a client that leaves", () => {
   it.live("stays alone: what was unread when it ended keeps nothing open", () =>
     Effect.gen(function*() {
       const cluster = yield* start()
-      const client = yield* ExecClient.open(cluster, sh("sleep 0.3"), { protocols: v5, streams: "ioe" })
+      const client = yield* ExecClient.open(cluster, sh(untilTold), { protocols: v5, streams: "ioe" })
       yield* Effect.forkChild(client.feed(64 * mib))
-      yield* eventually(cluster.pods.execs(), ([exec]) => assert.isAbove(exec?.stdinBytes ?? 0, mib))
+      yield* arrived(cluster, mib)
+      yield* tell(cluster)
+      yield* eventually(cluster.pods.execs(), ([exec]) => assert.deepStrictEqual(exec?.harm, ["hung"]))
       client.destroy()
       yield* eventually(cluster.pods.openExecs, (open) => assert.strictEqual(open, 0))
       yield* eventually(execs(cluster), (count) => assert.strictEqual(count, 0))
@@ -317,26 +333,39 @@ describe("what a client sends", () => {
   it.live("is recorded: what, when, how much was unread then, and whether it was after the status", () =>
     Effect.gen(function*() {
       const cluster = yield* start()
+      const pong = { opcode: WebSocketFrame.Opcode.Pong, payload: new Uint8Array(0) }
       const client = yield* ExecClient.open(cluster, sh(`head -c ${16 * mib} /dev/zero; cat`), {
         protocols: v5,
         streams: "ioe",
         paused: true
       })
-      yield* eventually(cluster.pods.execs(), ([exec]) => assert.isAbove(exec?.outputBytes ?? 0, 0))
-      yield* Effect.sleep("50 millis")
+      // The sockets between hold some megabytes: a pong, which asks for no answer, shows when they are full, and output
+      // waits in the server.
+      yield* eventually(
+        Effect.andThen(Effect.sync(() => client.frame(pong)), cluster.pods.execs()),
+        ([exec]) => assert.isAbove(exec?.arrivals.at(-1)?.backlog ?? 0, 0)
+      )
       client.send(0, "abc")
       client.ping("?")
-      yield* eventually(cluster.pods.execs(), ([exec]) => assert.isAtLeast(exec?.arrivals.length ?? 0, 1))
+      const fromStdin = Effect.map(
+        cluster.pods.execs(),
+        ([exec]) => Array.dropWhile(exec?.arrivals ?? [], ({ kind }) => kind !== "stdin")
+      )
+      yield* eventually(
+        fromStdin,
+        (arrivals) => assert.deepStrictEqual(arrivals.map(({ kind }) => kind), ["stdin", "ping"])
+      )
       client.resume()
       endStdin(client)
       yield* client.ended
       const [exec] = yield* cluster.pods.execs()
+      const arrivals = yield* fromStdin
       assert.deepStrictEqual(
-        exec?.arrivals.map(({ afterStatus, bytes, kind }) => [kind, bytes, afterStatus]),
+        arrivals.map(({ afterStatus, bytes, kind }) => [kind, bytes, afterStatus]),
         [["stdin", 3, false], ["ping", 1, false], ["end-of-stdin", 0, false]]
       )
-      assert.isAbove(exec?.arrivals[0]?.backlog ?? 0, 0)
-      assert.isAbove(exec?.arrivals[0]?.at ?? 0, 1_700_000_000_000)
+      assert.isAbove(arrivals[0]?.backlog ?? 0, 0)
+      assert.isAbove(arrivals[0]?.at ?? 0, 1_700_000_000_000)
       assert.deepStrictEqual(
         [
           exec?.starts,

@@ -1,5 +1,5 @@
 /**
- * Unmodified kubectl attaching to containers: over SPDY before 1.30, over WebSocket since.
+ * Unmodified kubectl attaching to containers, and on terminals: over SPDY before 1.30, over WebSocket since.
  */
 import type * as TestCluster from "@effect-k8s/testing/TestCluster"
 import { assert, describe, it } from "@effect/vitest"
@@ -11,6 +11,7 @@ import * as Path from "node:path"
 import { awaitPod, container, containerStatus, start } from "../support/Cluster.ts"
 import { eventually } from "../support/Eventually.ts"
 import { installed, oldestAndNewest } from "../support/Kubectl.ts"
+import { ways } from "../support/Terminals.ts"
 
 interface Kubectl {
   readonly out: () => string
@@ -83,13 +84,12 @@ describe.skipIf(installed.length === 0)(
   () => {
     for (const { minor, name, path: file } of oldestAndNewest) {
       const carrier = minor() >= 30 ? "websocket v5.channel.k8s.io" : "spdy v4.channel.k8s.io"
-      it.live(`${name} attaches to output, to stdin and to a terminal, over ${carrier}`, () =>
+      it.live(`${name} attaches to output and to stdin, over ${carrier}`, () =>
         Effect.gen(function*() {
           const cluster = yield* start({ tls: true }, pods)
 
           const clock = yield* kubectl(file, cluster, ["attach", "p", "-c", "clock"])
-          yield* shows(clock, "tick 20\n")
-          assert.match(clock.out(), /^tick \d+\ntick/)
+          yield* eventually(Effect.sync(clock.out), (out) => assert.match(out, /^(?:tick \d+\n){3}/, clock.err()))
 
           // Its stdin ends, and with it the session, but the container's does not.
           const first = yield* kubectl(file, cluster, ["attach", "-i", "p", "-c", "open"])
@@ -120,20 +120,36 @@ describe.skipIf(installed.length === 0)(
             [...new Set(execs.map(({ subprotocol, transport }) => `${transport} ${subprotocol}`))],
             [carrier]
           )
+        }))
 
-          if (process.platform !== "linux") return
-          const terminal = yield* kubectl(file, cluster, ["attach", "-it", "p", "-c", "tty"], true)
-          yield* eventually(
-            Effect.sync(() => {
-              terminal.type("size\r")
-              return terminal.out()
-            }),
-            (out) => assert.include(out, "30 100\r\n")
-          )
-          terminal.type("\x04")
-          yield* shows(terminal, "eof\r\n")
-          assert.strictEqual(yield* terminal.code, 0)
-        }), 60_000)
+      // The client is on a terminal of the program's.
+      for (const terminals of process.platform === "linux" ? ways : []) {
+        it.live(
+          `${name} attaches to a terminal, and opens one, by the ${terminals}, over ${carrier}`,
+          () =>
+            Effect.gen(function*() {
+              const cluster = yield* start({ tls: true, pods: { terminals } }, pods)
+              const typedUntil = (running: Kubectl, line: string, text: string) =>
+                eventually(
+                  Effect.sync(() => {
+                    running.type(`${line}\r`)
+                    return running.out()
+                  }),
+                  (out) => assert.include(out, text)
+                )
+              const terminal = yield* kubectl(file, cluster, ["attach", "-it", "p", "-c", "tty"], true)
+              yield* typedUntil(terminal, "size", "30 100\r\n")
+              terminal.type("\x04")
+              yield* shows(terminal, "eof\r\n")
+              assert.strictEqual(yield* terminal.code, 0)
+
+              const exec = yield* kubectl(file, cluster, ["exec", "-it", "p", "-c", "clock", "--", "sh"], true)
+              yield* typedUntil(exec, "stty size", "30 100\r\n")
+              exec.type("exit 6\r")
+              assert.strictEqual(yield* exec.code, 6)
+            })
+        )
+      }
     }
   }
 )

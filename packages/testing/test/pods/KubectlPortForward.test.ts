@@ -124,5 +124,5 @@ describe.skipIf(chosen.length === 0)("kubectl port-forward (skipped where none i
       yield* eventually(Effect.sync(() => ports(refused)), (all) => assert.lengthOf(all, 1))
       yield* exchange(ports(refused)[0]!, "hello")
       yield* eventually(Effect.sync(refused.err), (text) => assert.include(text, "connection refused"))
-    }), 60_000)
+    }))
 })

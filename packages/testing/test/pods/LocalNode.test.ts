@@ -174,6 +174,23 @@ describe("a pod", () => {
       })
     }))
 
+  it.live.skipIf(process.platform !== "linux")(
+    "says so too of what the kernel refuses, such as an argument too long for it",
+    () =>
+      Effect.gen(function*() {
+        const cluster = yield* TestCluster.make({ tls: false })
+        yield* createPod(cluster, "p", {
+          restartPolicy: "Never",
+          containers: [container("main", { command: ["echo", "x".repeat(200_000)] })]
+        })
+        const pod = yield* awaitPod(cluster, (pod) => assert.strictEqual(status(pod, "phase"), "Failed"))
+        assert.match(
+          Json.string(Json.get(containerStatus(pod), "state", "terminated", "message")) ?? "",
+          /unable to start container process: exec echo: E2BIG$/
+        )
+      })
+  )
+
   it.live("runs init containers first, one after the other, and nothing after one that failed", () =>
     Effect.gen(function*() {
       const cluster = yield* TestCluster.make({ tls: false })
