@@ -20,13 +20,16 @@ import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
 import { Adapter, type Unsupported } from "./Adapter.ts"
 import { type Listener, Peer } from "./Peer.ts"
-import { check, type Environment, eventually, type Row, type RowError, Unmet } from "./Row.ts"
+import { check, type Environment, eventually, type Need, type Row, type RowError, Unmet } from "./Row.ts"
+import * as ConnectProxy from "./rows/connectProxy.ts"
 import * as Dial from "./rows/dial.ts"
 import * as Duplex from "./rows/duplex.ts"
 import * as Load from "./rows/load.ts"
 import * as Proxy from "./rows/proxy.ts"
+import * as ProxyChoice from "./rows/proxyChoice.ts"
 import * as Refusals from "./rows/refusals.ts"
 import * as Requests from "./rows/requests.ts"
+import * as SocksProxy from "./rows/socksProxy.ts"
 import * as Tls from "./rows/tls.ts"
 
 /** All rows. */
@@ -35,7 +38,10 @@ export const rows: ReadonlyArray<Row> = [
   ...Requests.rows,
   ...Refusals.rows,
   ...Duplex.rows,
+  ...ConnectProxy.rows,
   ...Proxy.rows,
+  ...SocksProxy.rows,
+  ...ProxyChoice.rows,
   ...Dial.rows,
   ...Load.rows
 ]
@@ -44,12 +50,13 @@ const timeout = "60 seconds"
 
 /**
  * Runs a row, and checks that it leaves nothing behind. Where the adapter declares that it cannot do what the row needs,
- * the row must fail with `UnsupportedOption`.
+ * the row must fail with `UnsupportedOption`, which names it.
  */
 export const run = Effect.fnUntraced(function*(row: Row): Effect.fn.Return<void, RowError, Environment> {
   const adapter = yield* Adapter
   const peer = yield* Peer
-  const program = isUnsupported(row, adapter.unsupported) ? saysUnsupported(row.run) : row.run
+  const lacking = unsupportedNeeds(row, adapter.unsupported)
+  const program = lacking.length > 0 ? saysUnsupported(row.run, lacking) : row.run
   const fibers = fiberCounter()
   const before = yield* adapter.openSockets
   // The listeners outlive the row, to see what it leaves.
@@ -106,7 +113,10 @@ const fiberCounter = () => {
 }
 
 // The row fails as it may, and rows expect failures themselves: what counts is what the adapter has said.
-const saysUnsupported = Effect.fnUntraced(function*(program: Row["run"]): Effect.fn.Return<void, Unmet, Environment> {
+const saysUnsupported = Effect.fnUntraced(function*(
+  program: Row["run"],
+  lacking: ReadonlyArray<Need>
+): Effect.fn.Return<void, Unmet, Environment> {
   const platform = yield* Platform
   const said: Array<TransportError> = []
   const listen = <A, R>(effect: Effect.Effect<A, TransportError, R>): Effect.Effect<A, TransportError, R> =>
@@ -129,15 +139,29 @@ const saysUnsupported = Effect.fnUntraced(function*(program: Row["run"]): Effect
         )
     })
   ))
+  const named = ({ reason }: TransportError): boolean =>
+    reason._tag === "UnsupportedOption" && lacking.some((need) => words[need].test(reason.option))
   yield* check(
-    Exit.isFailure(exit) && said.some(({ reason }) => reason._tag === "UnsupportedOption"),
-    `the adapter does not say UnsupportedOption, but ${said.map(({ reason }) => reason._tag).join(", ") || "nothing"}`
+    Exit.isFailure(exit) && said.some(named),
+    `the adapter does not say UnsupportedOption of ${lacking.join(" or ")}, but ${
+      said.map(({ message, reason }) => `${reason._tag} (${message})`).join(", ") || "nothing"
+    }`
   )
 })
 
-/** Whether a row needs something that an adapter cannot do. A row that is about all channels needs it on all. */
-export const isUnsupported = (row: Row, unsupported: Unsupported): boolean =>
-  row.needs.some((need) => {
+/** What the name of an option must have in it, so that whoever has set it knows which is meant. */
+const words: Readonly<Record<Need, RegExp>> = {
+  clientCertificate: /client.?certificate/i,
+  serverName: /server.?name/i,
+  insecureSkipVerify: /skip.?verify|verification/i,
+  proxy: /proxy/i,
+  socks5: /socks5/i,
+  dial: /dial/i
+}
+
+/** What a row needs that an adapter cannot do. A row that is about all channels needs it on all. */
+const unsupportedNeeds = (row: Row, unsupported: Unsupported): ReadonlyArray<Need> =>
+  row.needs.filter((need) => {
     const channels = unsupported[need] ?? []
     return row.channel === undefined ? channels.length > 0 : channels.includes(row.channel)
   })

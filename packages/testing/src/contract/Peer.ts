@@ -30,6 +30,12 @@ export interface Certificates {
 /** The user in each client certificate. */
 export const clientUser = "contract"
 
+/**
+ * A port of the loopback on which nobody listens: it takes privileges. One that was free a moment ago may be another
+ * program's by now, and answer nothing.
+ */
+export const closedPort = 1
+
 /** The name in a server certificate, besides the loopback addresses. */
 export type ServerName = "cluster.test" | "other.test"
 
@@ -61,6 +67,8 @@ export interface ProxyOptions {
   readonly tls?: TlsOptions | undefined
   /** Who may use it; anybody unless told. */
   readonly user?: { readonly name: string; readonly password: string } | undefined
+  /** Where it connects whatever it is asked for; there unless told. */
+  readonly to?: Address | undefined
   /** What it does with a CONNECT in place of connecting. */
   readonly fault?: "garbage" | "close" | "silence" | undefined
 }
@@ -68,8 +76,10 @@ export interface ProxyOptions {
 /** A proxy of SOCKS5 (RFC 1928). Its heads are the targets it was asked for, names as they came. */
 export interface SocksOptions {
   readonly _tag: "Socks"
-  /** Who may use it; anybody unless told, and then nobody may say who he is. */
+  /** Who may use it; anybody unless told, and then nobody is asked who he is. */
   readonly user?: { readonly name: string; readonly password: string } | undefined
+  /** What it does with a greeting in place of answering. */
+  readonly fault?: ProxyOptions["fault"]
 }
 
 /** A TCP server that accepts, and says nothing. */
@@ -92,7 +102,7 @@ export interface Stats {
   readonly received: number
   /** Bytes that behaviours have written, and the kernel has taken. */
   readonly sent: number
-  /** What clients sent to a proxy, tunnelled bytes included, as Latin-1 text. */
+  /** The first 64 KiB that clients sent to a proxy, tunnelled bytes included, as Latin-1 text. */
   readonly transcript: string
   /** The heads of the requests to a proxy. */
   readonly heads: ReadonlyArray<string>

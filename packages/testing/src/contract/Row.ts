@@ -96,12 +96,12 @@ const polls = 250
 export const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.retry(effect, { schedule: Schedule.spaced(interval), times: polls })
 
-/** The value of a number that has not changed for a while. */
+/** A number, once it is above zero and has not changed for half a second: what was under way has come to a halt. */
 export const settled = Effect.fnUntraced(function*<E, R>(
   read: Effect.Effect<number, E, R>
 ): Effect.fn.Return<number, E, R> {
   let last = yield* read
-  for (let unchanged = 0; unchanged < 20;) {
+  for (let unchanged = 0; unchanged < 25 || last === 0;) {
     yield* Effect.sleep(interval)
     const next = yield* read
     unchanged = next === last ? unchanged + 1 : 0

@@ -198,6 +198,8 @@ export const handle = Effect.fnUntraced(function*(
         )
         : json(200, seen)
     }
+    case "empty":
+      return { _tag: "Body", status: Number(query.get("status")), headers: {}, body: "" }
     case "refuse":
       return refuse(query.get("how") ?? "", number("bytes"))
     case "early":

@@ -1,6 +1,7 @@
 /**
- * An HTTP proxy that keeps everything its clients send.
+ * An HTTP proxy that keeps what its clients send.
  */
+import type { Address } from "@effect-k8s/core/Endpoint"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
@@ -9,6 +10,13 @@ import type { Listener, ProxyOptions } from "../Peer.ts"
 import * as Sockets from "./Sockets.ts"
 
 const headEnd = "\r\n\r\n"
+// Rows ask for secrets in requests; of what follows there may be much.
+const transcriptBytes = 64 * 1024
+
+const addressOf = (target: string): Address => {
+  const colon = target.lastIndexOf(":")
+  return { host: target.slice(0, colon).replace(/^\[(.*)\]$/, "$1"), port: Number(target.slice(colon + 1)) }
+}
 
 /** Starts a proxy; the scope ends it and its connections. */
 export const make = Effect.fnUntraced(function*(
@@ -17,6 +25,7 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Listener, never, Scope.Scope> {
   const heads: Array<string> = []
   const transcript: Array<string> = []
+  let left = transcriptBytes
   const remotes = new Set<Net.Socket>()
   yield* Effect.addFinalizer(() => Effect.sync(() => remotes.forEach((remote) => remote.destroy())))
   const allowed = options.user === undefined
@@ -40,9 +49,8 @@ export const make = Effect.fnUntraced(function*(
   }
 
   const tunnel = (socket: Net.Socket, target: string, rest: Buffer): void => {
-    const colon = target.lastIndexOf(":")
-    const host = target.slice(0, colon).replace(/^\[(.*)\]$/, "$1")
-    const remote = Net.connect({ host, port: Number(target.slice(colon + 1)), allowHalfOpen: true, noDelay: true })
+    const { host, port } = options.to ?? addressOf(target)
+    const remote = Net.connect({ host, port, allowHalfOpen: true, noDelay: true })
     remotes.add(remote)
     let connected = false
     remote.on("connect", () => {
@@ -77,7 +85,11 @@ export const make = Effect.fnUntraced(function*(
       answer(socket, head.subarray(0, end).toString("latin1"), head.subarray(end + headEnd.length))
       if (options.fault !== undefined) socket.resume()
     }
-    socket.on("data", (chunk: Buffer) => transcript.push(chunk.toString("latin1")))
+    socket.on("data", (chunk: Buffer) => {
+      const text = chunk.toString("latin1", 0, left)
+      left -= text.length
+      if (text !== "") transcript.push(text)
+    })
     socket.on("data", onData)
   })
 

@@ -10,6 +10,7 @@ import * as Http2 from "node:http2"
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
+import { clientCertificate } from "../../server/clientCertificate.ts"
 import type { ServerResponse } from "../../server/Exchange.ts"
 import * as HttpWriter from "../../server/HttpWriter.ts"
 import type { Listener, Seen } from "../Peer.ts"
@@ -133,9 +134,7 @@ const handle = (
     body: readBody(message),
     httpVersion: message.httpVersion,
     serverName: typeof secure?.servername === "string" ? secure.servername : undefined,
-    certificate: secure?.authorized === true
-      ? { user: String(secure.getPeerCertificate().subject?.CN), groups: [] }
-      : undefined
+    certificate: socket === undefined ? undefined : clientCertificate(socket)
   })
 }
 

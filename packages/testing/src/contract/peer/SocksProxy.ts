@@ -42,6 +42,7 @@ export const make = Effect.fnUntraced(function*(
   const negotiate = async (socket: Net.Socket): Promise<void> => {
     const [, count = 0] = await take(socket, 2)
     const methods = [...await take(socket, count)]
+    if (options.fault !== undefined) return misbehave(socket, options.fault)
     const wanted = options.user === undefined ? 0 : 2
     if (!methods.includes(wanted)) return void socket.end(Buffer.from([5, 0xff]))
     socket.write(Buffer.from([5, wanted]))
@@ -59,6 +60,15 @@ export const make = Effect.fnUntraced(function*(
     const reply = (code: number): Buffer => Buffer.from([5, code, 0, 1, 127, 0, 0, 1, 0, 0])
     if (command !== 1) return void socket.end(reply(replies.notSupported))
     tunnel(socket, { host, port }, reply)
+  }
+
+  const misbehave = (socket: Net.Socket, fault: "garbage" | "close" | "silence"): void => {
+    heads.push(fault)
+    // The client's end is heard, and answered, only where somebody reads.
+    socket.allowHalfOpen = false
+    socket.resume()
+    if (fault === "close") socket.destroy()
+    if (fault === "garbage") socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")
   }
 
   const tunnel = (

@@ -43,7 +43,8 @@ export const rows: ReadonlyArray<Row> = over.flatMap((tls) => [
       yield* listener.release
       yield* Fiber.join(fiber)
       yield* same(received, { first: watches, second: watches }, "lines")
-    })
+    }),
+    { inMemory: tls === undefined }
   ),
 
   ...each(
@@ -61,7 +62,7 @@ export const rows: ReadonlyArray<Row> = over.flatMap((tls) => [
       yield* check(sent < bufferBound, `the server could write ${sent} bytes with nobody reading`)
       yield* same(yield* classified(transport, digestStream(response.stream)), yield* Pattern.digestOf(bytes), "bytes")
     }),
-    { channels: ["http", "streaming"] }
+    { channels: ["http", "streaming"], inMemory: tls === undefined }
   ),
 
   one(
@@ -73,7 +74,8 @@ export const rows: ReadonlyArray<Row> = over.flatMap((tls) => [
       yield* settled(Effect.map(listener.stats, (stats) => stats.sent))
       for (let i = 0; i < 3; i++) yield* see(transport, "streaming", get(endpoint, "seen"))
       yield* see(transport, "http", get(endpoint, "seen"))
-    })
+    }),
+    { inMemory: tls === undefined }
   ),
 
   one(

@@ -6,9 +6,10 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { ask, classified, connect, execute, get, readAll, see, seenThrough, serve, urlOf } from "../exchange.ts"
-import { Peer, type Seen } from "../Peer.ts"
+import { closedPort, Peer, type Seen } from "../Peer.ts"
 import { type Channel, check, eventually, failsWith, group, type Row, same, Unmet } from "../Row.ts"
 
 const { each, one } = group("requests")
@@ -36,9 +37,6 @@ const sent: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
 ]
 
 const prefixed = (endpoint: Endpoint): Endpoint => ({ ...endpoint, url: new URL("k8s/clusters/c-1", endpoint.url) })
-
-/** Nobody listens there: it takes privileges. */
-const unusedPort = 1
 
 /** Starts a request that is not answered, and interrupts it when the server has it. */
 const interrupted = Effect.fnUntraced(function*(
@@ -160,6 +158,23 @@ export const rows: ReadonlyArray<Row> = [
     })
   ),
 
+  ...each(
+    "gives an answer without a body as an empty one, and as a stream that ends",
+    Effect.fnUntraced(function*(channel) {
+      const { endpoint } = yield* serve()
+      const transport = yield* connect(endpoint)
+      for (const status of [200, 204, 404]) {
+        const request = get(endpoint, `empty?status=${status}`)
+        const answer = yield* ask(transport, channel, request)
+        yield* same(answer, { status, body: "" }, "answer")
+        // Repeated headers go another way where `fetch` would join them.
+        const repeated = yield* ask(transport, channel, credentials(request))
+        yield* same(repeated, { status, body: "" }, "answer to repeated headers")
+      }
+    }),
+    { channels: ["http", "streaming"], inMemory: true }
+  ),
+
   one(
     "requests one after the other reuse connections",
     Effect.gen(function*() {
@@ -201,9 +216,9 @@ export const rows: ReadonlyArray<Row> = [
     Effect.fnUntraced(function*(channel) {
       for (const scheme of ["http", "https"]) {
         for (const host of ["127.0.0.1", "localhost"]) {
-          const url = new URL(`${scheme}://${host}:${unusedPort}`)
+          const url = new URL(`${scheme}://${host}:${closedPort}`)
           const reason = yield* failsWith(seenThrough({ url }, channel), "Unreachable")
-          yield* same(reason.address, { host, port: unusedPort }, "address")
+          yield* same(reason.address, { host, port: closedPort }, "address")
         }
       }
     })
@@ -226,7 +241,8 @@ export const rows: ReadonlyArray<Row> = [
       Effect.fnUntraced(function*(channel) {
         const { endpoint, listener } = yield* serve({ tls })
         yield* interrupted(endpoint, Effect.map(listener.stats, ({ exchanges }) => exchanges), channel)
-      })
+      }),
+      { inMemory: tls === undefined }
     )
   ),
 
@@ -261,6 +277,36 @@ export const rows: ReadonlyArray<Row> = [
 
   ...([undefined, {}] as const).flatMap((tls) =>
     each(
+      `a body that goes silent${
+        tls === undefined ? "" : ", over TLS,"
+      } neither ends nor fails, and is let go of at once`,
+      Effect.fnUntraced(function*(channel) {
+        const { endpoint, listener } = yield* serve({ tls })
+        const transport = yield* connect(endpoint)
+        const first = yield* Deferred.make<string>()
+        // The server says no more until it is released.
+        const reading = yield* Effect.forkChild(Effect.exit(Effect.scoped(Effect.gen(function*() {
+          const response = yield* execute(transport, channel === "http" ? channel : "streaming", get(endpoint, "lines"))
+          const lines = Stream.splitLines(Stream.decodeText(response.stream))
+          yield* classified(transport, Stream.runForEach(lines, (line) => Deferred.succeed(first, line)))
+        }))))
+        yield* same(yield* Deferred.await(first), "first", "line")
+        const early = yield* Effect.timeoutOption(Fiber.await(reading), "300 millis")
+        yield* check(Option.isNone(early), `the silence gave ${String(Option.getOrUndefined(early))}`)
+        yield* Fiber.interrupt(reading)
+        yield* eventually(
+          Effect.flatMap(
+            listener.stats,
+            ({ exchanges }) => check(exchanges === 0, "the server still has the interrupted request")
+          )
+        )
+      }),
+      { channels: ["http", "streaming"], inMemory: tls === undefined }
+    )
+  ),
+
+  ...([undefined, {}] as const).flatMap((tls) =>
+    each(
       `fails with ConnectionLost where a body breaks off${tls === undefined ? "" : ", over TLS"}`,
       Effect.fnUntraced(function*(channel) {
         for (const then of ["fin", "reset"]) {
@@ -284,7 +330,7 @@ export const rows: ReadonlyArray<Row> = [
           yield* failsWith(exit, "ConnectionLost")
         }
       }),
-      { channels: ["http", "streaming"] }
+      { channels: ["http", "streaming"], inMemory: tls === undefined }
     )
   )
 ]
