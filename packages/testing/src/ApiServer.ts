@@ -74,6 +74,8 @@ export interface ApiServer {
   readonly faults: Faults.Faults
   readonly requests: RequestLog.RequestLog
   readonly watches: Omit<Watches.Watches, "open">
+  /** Knows the user of a token by another one from now on, and refuses the former; nothing where that is not known. */
+  readonly replaceToken: (former: string, token: string) => Effect.Effect<void>
   /** Forgets the past: watches, exact lists and continue tokens of earlier versions answer 410 from now on. */
   readonly expireVersions: Effect.Effect<void>
 }
@@ -137,6 +139,7 @@ export const make = Effect.fnUntraced(function*(
     faults,
     requests: log,
     watches,
+    replaceToken: (former, token) => Effect.sync(() => authenticator.replaceToken(former, token)),
     expireVersions: Effect.sync(store.compact)
   }
 })

@@ -79,7 +79,7 @@ const toWebResponse = Effect.fnUntraced(function*(
     case "Body": {
       const { headers, status } = response
       // A copy, so that the bytes are in a buffer of their own, as the web's types want.
-      const body = typeof response.body === "string" ? response.body : response.body.slice()
+      const body = typeof response.body === "string" ? response.body : new Uint8Array(response.body)
       return new Response(bodiless.includes(status) ? null : body, { status, headers })
     }
     case "Stream": {

@@ -42,12 +42,18 @@ export interface Options extends Omit<ApiServer.Options, "users"> {
 }
 
 /** What a running cluster offers, besides what its API server does. */
-export interface Service extends ApiServer.ApiServer {
+export interface Service extends Omit<ApiServer.ApiServer, "replaceToken"> {
   readonly url: URL
   /** PEM text of the authority that signed the server's certificate. */
   readonly ca: string
-  /** The administrator's token. */
+  /** The administrator's token at the moment. */
   readonly token: Redacted.Redacted
+  /**
+   * Gives a user another token; the administrator unless told. The former one is refused with 401 from then on, while what
+   * was opened with it goes on, as on real servers. Clients are not told: write it where they read it. A user that is not
+   * there is a defect.
+   */
+  readonly rotateToken: (user?: string) => Effect.Effect<Redacted.Redacted>
   /** The administrator's certificate: user `admin`, group `system:masters`. */
   readonly clientCertificate: Certificates.Identity
   /** Makes a certificate for somebody. What they may do goes by the name. */
@@ -97,17 +103,16 @@ const randomToken = Effect.sync(() => Buffer.from(crypto.getRandomValues(new Uin
  * ```
  */
 export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.fn.Return<Service, never, Scope.Scope> {
-  const token = yield* randomToken
-  const users = yield* Effect.forEach(
-    options.users ?? [],
-    (user) => Effect.map(randomToken, (token) => ({ ...user, token }))
-  )
+  const withToken = <A extends object>(user: A): Effect.Effect<A & { token: string }> =>
+    Effect.map(randomToken, (token) => ({ ...user, token }))
+  const admin = yield* withToken({ name: administrator, groups: [masters] })
+  const users = yield* Effect.forEach(options.users ?? [], withToken)
   const pods = yield* LocalNode.make(options.pods === false ? {} : options.pods)
-  const apiServer = yield* ApiServer.make({
+  const { replaceToken, ...apiServer } = yield* ApiServer.make({
     ...options,
     version: options.version ?? Era.facts[pods.era].version,
     node: options.node ?? (options.pods === false ? undefined : pods.node),
-    users: [{ name: administrator, groups: [masters], token }, ...users]
+    users: [admin, ...users]
   })
   const authority = yield* Certificates.make
   const identity = yield* authority.issueServer(["localhost", "127.0.0.1", "::1"])
@@ -131,15 +136,28 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
       ca,
       contexts: [
         { name: administrator, credential: { _tag: "Certificate", identity: clientCertificate } },
-        byToken(`${administrator}-token`, token),
+        byToken(`${administrator}-token`, admin.token),
         ...users.map((user) => byToken(user.name, user.token))
       ]
     })
+  const rotateToken = Effect.fnUntraced(function*(
+    name?: string
+  ): Effect.fn.Return<Redacted.Redacted> {
+    const user = name === undefined ? admin : users.find((user) => user.name === name)
+    if (user === undefined) return yield* Effect.die(new Error(`the cluster has no user ${name}`))
+    const token = yield* randomToken
+    yield* replaceToken(user.token, token)
+    user.token = token
+    return Redacted.make(token)
+  })
   return {
     ...apiServer,
     url: frontend.url,
     ca: authority.cert,
-    token: Redacted.make(token),
+    get token() {
+      return Redacted.make(admin.token)
+    },
+    rotateToken,
     clientCertificate,
     issueCertificate: authority.issueClient,
     pods,

@@ -57,6 +57,50 @@ describe("a test cluster", () => {
       assert.include((yield* get(configmaps)).body, "User \\\"jane\\\" cannot list")
     }))
 
+  it.effect("gives a user another token, knows the former one no more, and goes on with what was opened by it", () =>
+    Effect.gen(function*() {
+      const rules = [{ verbs: ["list", "watch"], resources: ["configmaps"] }]
+      const cluster = yield* TestCluster.make({ users: [{ name: "jane", rules }, { name: "joe", rules }] })
+      const tokenOf = (name: string) => {
+        const token = cluster.kubeconfig().users.find((user) => user.name === name)?.user.token
+        assert(token !== undefined)
+        return token
+      }
+      const status = (token: string) =>
+        Effect.map(
+          HttpClient.request(new URL(configmaps, cluster.url), { ca: cluster.ca, token }),
+          (answer) => answer.status
+        )
+      for (const [user, context] of [["jane", "jane"], [undefined, "admin-token"]] as const) {
+        const former = tokenOf(context)
+        let text = ""
+        const watch = yield* Effect.forkScoped(
+          HttpClient.request(new URL(`${configmaps}?watch=1`, cluster.url), {
+            ca: cluster.ca,
+            token: former,
+            onData: (soFar) => (text = soFar)
+          })
+        )
+        yield* eventually(cluster.watches.count, (count) => assert.strictEqual(count, 1))
+
+        const token = Redacted.value(yield* cluster.rotateToken(user))
+        assert.notStrictEqual(token, former)
+        assert.strictEqual(tokenOf(context), token)
+        assert.deepStrictEqual([yield* status(former), yield* status(token)], [401, 200])
+
+        yield* post(cluster, configmaps, { metadata: { name: context } })
+        yield* eventually(Effect.sync(() => text), (got) => assert.include(got, `"name":"${context}"`))
+        yield* cluster.watches.end
+        assert.strictEqual((yield* Fiber.join(watch)).status, 200)
+      }
+      assert.strictEqual(Redacted.value(cluster.token), tokenOf("admin-token"))
+      assert.strictEqual(yield* status(tokenOf("joe")), 200)
+      const certificate = { cert: cluster.clientCertificate.cert, key: Redacted.value(cluster.clientCertificate.key) }
+      const byCertificate = HttpClient.request(new URL("/version", cluster.url), { ca: cluster.ca, ...certificate })
+      assert.strictEqual((yield* byCertificate).status, 200)
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(cluster.rotateToken("nobody"))))
+    }))
+
   it.effect("gives a kubeconfig with a context for each way in", () =>
     Effect.gen(function*() {
       const cluster = yield* TestCluster.make({ users: [{ name: "jane", rules: [] }] })

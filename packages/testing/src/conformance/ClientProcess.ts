@@ -3,6 +3,7 @@
  * somewhere else. It finds its cluster by `KUBECONFIG`, and where that is not enough its token by `CONFORMANCE_TOKEN`.
  */
 import * as Exec from "@effect-k8s/channels/Exec"
+import type { ExecOptions } from "@effect-k8s/channels/ExecOptions"
 import type * as Target from "@effect-k8s/channels/Target"
 import * as Credentials from "@effect-k8s/core/Credentials"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
@@ -23,20 +24,24 @@ import * as Tunnel from "./Tunnel.ts"
 /** The variable with the token of the client, where the kubeconfig has none: no client of one sends any without TLS. */
 export const tokenVariable = "CONFORMANCE_TOKEN"
 
-// Enough for the heap to have found its size.
-const warmUpBytes = 128 * 1024 * 1024
-
 /** What it is to do. */
 export type Job =
   /** Starts a command and copies its stdout to its own. */
-  | { readonly _tag: "Copy"; readonly argv: ReadonlyArray<string> }
+  | {
+    readonly _tag: "Copy"
+    readonly argv: ReadonlyArray<string>
+    /** What carries it; as the client would choose unless told. */
+    readonly options?: Pick<ExecOptions, "transport" | "protocols"> | undefined
+  }
   /** Sends bytes to the stdin of a command, or reads them from its stdout, and measures. */
   | Transfer
 
-/** A transfer that is measured, and one of 128 MiB before it. It prints a `Report`. */
+/** A transfer that is measured, and one before it. It prints a `Report`. */
 export interface Transfer {
   readonly _tag: "Send" | "Receive"
   readonly size: number
+  /** Bytes of the one before: enough for the heap to have found its size. */
+  readonly warmUp: number
   /** For how long the other side reads nothing at first. */
   readonly stallMillis: number
   /** What carries it; as the client would choose unless told. */
@@ -78,7 +83,7 @@ const transfer = (target: Target.Target, { _tag, size, stallMillis, transport }:
 const measure = Effect.fnUntraced(function*(target: Target.Target, job: Transfer) {
   const { rss } = process.memoryUsage
   const start = rss()
-  const first = start + (yield* Memory.growth(transfer(target, { ...job, size: warmUpBytes }))).bytes
+  const first = start + (yield* Memory.growth(transfer(target, { ...job, size: job.warmUp }))).bytes
   const before = rss()
   const second = yield* Memory.growth(transfer(target, job))
   const peak = Math.max(first, before + second.bytes)
@@ -88,18 +93,18 @@ const measure = Effect.fnUntraced(function*(target: Target.Target, job: Transfer
 const perform = ({ job, target }: Arguments) =>
   job._tag === "Copy"
     ? Stream.runForEach(
-      Exec.stream(Exec.on(target)(job.argv)),
+      Exec.stream(Exec.on(target, job.options)(job.argv)),
       (chunk) => Effect.sync(() => process.stdout.write(chunk))
     )
     : Effect.map(measure(target, job), (report) => process.stdout.write(JSON.stringify(report)))
 
 const client = Effect.fnUntraced(function*(tunnel: number | undefined): Effect.fn.Return<
   KubeClient.KubeClient["Service"],
-  KubeConfigError,
+  KubeConfigError | Config.ConfigError,
   Platform | FileSystem.FileSystem | Path.Path | Scope.Scope
 > {
   const resolved = yield* Effect.flatMap(KubeConfig.load(), KubeConfig.resolve)
-  const token = yield* Effect.orDie(Config.option(Config.Redacted(tokenVariable)))
+  const token = yield* Config.option(Config.Redacted(tokenVariable))
   const credentials = Option.isSome(token) ? Credentials.make({ token: token.value }) : resolved.credentials
   const endpoint = tunnel === undefined ? resolved.endpoint : { ...resolved.endpoint, dial: Tunnel.dialThrough(tunnel) }
   return yield* KubeClient.make({ ...resolved, credentials, endpoint })

@@ -13,6 +13,7 @@
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Net from "node:net"
+import { closedPort } from "../contract/Peer.ts"
 
 /** The ports of the pod. */
 export interface Ports {
@@ -29,7 +30,7 @@ export const ownPorts: Ports = { http: 8080, lab: 9090, refused: 7777 }
 export const freePorts: Effect.Effect<Ports> = Effect.map(
   Effect.promise(async () => {
     const servers = await Promise.all(
-      Array.from({ length: 3 }, () =>
+      Array.from({ length: 2 }, () =>
         new Promise<Net.Server>((resolve) => {
           const server = Net.createServer().listen(0, "127.0.0.1", () => resolve(server))
         }))
@@ -38,7 +39,7 @@ export const freePorts: Effect.Effect<Ports> = Effect.map(
     await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
     return ports
   }),
-  ([http = 0, lab = 0, refused = 0]) => ({ http, lab, refused })
+  ([http = 0, lab = 0]) => ({ http, lab, refused: closedPort })
 )
 
 /** Waits until the programs listen, for those whose ports are on this machine. */

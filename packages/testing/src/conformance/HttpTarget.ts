@@ -11,10 +11,10 @@ import * as WebSocketFrame from "@effect-k8s/channels/protocol/WebSocketFrame"
 import * as WebSocketHandshake from "@effect-k8s/channels/protocol/WebSocketHandshake"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { createHash } from "node:crypto"
 import * as Http from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 import type { Duplex } from "node:stream"
+import * as Answers from "../pods/upgradeAnswers.ts"
 
 /** A request that was seen. */
 export interface Seen {
@@ -76,7 +76,7 @@ const webSocket = (request: Http.IncomingMessage, socket: Duplex, head: Uint8Arr
     socket.end("HTTP/1.1 418 I'm a teapot\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nno socket")
     return
   }
-  const accept = createHash("sha1").update(WebSocketHandshake.acceptInput(opening.key)).digest("base64")
+  const accept = Answers.accept(opening.key)
   const headers = WebSocketHandshake.responseHeaders(accept, opening.subprotocols[0])
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join("")
   socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines}\r\n`)

@@ -37,9 +37,6 @@ export const saying = (greeting: string): Effect.Effect<Listener, never, Scope.S
     return { port: typeof address === "object" && address !== null ? address.port : 0, connections: () => connections }
   })
 
-/** A port of the loopback on which nobody listens. */
-export const closedPort: Effect.Effect<number> = Effect.map(Effect.scoped(saying("")), ({ port }) => port)
-
 /** A web server that knows nothing of what it is asked for. */
 export const website: Effect.Effect<URL, never, Scope.Scope> = Effect.map(
   HttpFrontend.make({

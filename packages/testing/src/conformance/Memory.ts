@@ -40,26 +40,20 @@ export const growth = Effect.fnUntraced(function*<A, E, R>(
   return { value, bytes: peak - before }
 })
 
-/** Collects garbage, where the runtime can be told to meanwhile. */
-const collectOnDemand = Effect.sync((): boolean => {
-  try {
-    setFlagsFromString("--expose-gc")
-    const gc: unknown = runInNewContext("gc")
-    if (typeof gc !== "function") return false
-    gc()
-    gc()
-    return true
-  } catch {
-    return false
-  }
+/** Collects garbage. A runtime that cannot be told to meanwhile is a defect: what is left would be nothing. */
+const collectOnDemand = Effect.sync((): void => {
+  setFlagsFromString("--expose-gc")
+  const gc: unknown = runInNewContext("gc")
+  if (typeof gc !== "function") throw new Error("this runtime cannot be told to collect garbage")
+  gc()
+  gc()
 })
 
 /** Connections that have ended linger for seconds, and what they hold is not left by them. */
 const settling = { schedule: Schedule.spaced("250 millis"), times: 24 }
 
 /**
- * What an effect leaves on the heap, in bytes; 0 where garbage cannot be collected on demand. What is more than is allowed
- * is looked at again, for some seconds.
+ * What an effect leaves on the heap, in bytes. What is more than is allowed is looked at again, for some seconds.
  */
 export const retained = Effect.fnUntraced(function*<A, E, R>(
   effect: Effect.Effect<A, E, R>,
@@ -67,7 +61,7 @@ export const retained = Effect.fnUntraced(function*<A, E, R>(
 ): Effect.fn.Return<Measured<A>, E, R> {
   const used = Effect.map(
     Effect.andThen(Effect.sleep("100 millis"), collectOnDemand),
-    (isCollected) => isCollected ? process.memoryUsage().heapUsed : 0
+    () => process.memoryUsage().heapUsed
   )
   const before = yield* used
   const value = yield* effect

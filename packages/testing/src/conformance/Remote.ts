@@ -42,14 +42,15 @@ export const countProcesses = (target: Target, marker: string): Remote<number> =
     (text) => Number(text.trim())
   )
 
-/** Fails unless the processes with the marker are gone soon. */
+/** Fails unless the processes with the marker are gone soon: within some ten seconds, and those that the server is known to take. */
 export const gone = (
   target: Target,
-  marker: string
+  marker: string,
+  serverSeconds = 0
 ): Effect.Effect<void, KubeError | ChannelError | ExitedNonZero | Unmet, KubeClient> =>
   countProcesses(target, marker).pipe(
     Effect.flatMap((left) => check(left === 0, `${left} processes of the command are left in the container`)),
-    Effect.retry({ schedule: Schedule.spaced("100 millis"), times: 60 })
+    Effect.retry({ schedule: Schedule.spaced("100 millis"), times: 60 + 10 * serverSeconds })
   )
 
 /** Reads at most so many bytes a second. */

@@ -48,7 +48,7 @@ export interface Options {
   readonly probe: LeakCheck.Probe
   /** Told of each row when it has run. */
   readonly report: (result: Result) => Effect.Effect<void>
-  /** How long a row may take; 90 seconds unless told. */
+  /** How long a row may take; 4 minutes unless told: some move a GiB. */
   readonly rowTimeout?: Duration.Input | undefined
   /** How long what a row has left may take to end. */
   readonly leaks?: LeakCheck.Options | undefined
@@ -68,7 +68,7 @@ export interface Result {
 }
 
 /** No row takes longer than this when it works. */
-const defaultRowTimeout: Duration.Input = "90 seconds"
+const defaultRowTimeout: Duration.Input = "4 minutes"
 
 /** Runs the rows in order. Fails only when the namespace or a pod cannot be made. */
 export const run = Effect.fnUntraced(function*(

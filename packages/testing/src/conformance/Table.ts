@@ -2,6 +2,7 @@
  * The conformance table: every row, in order.
  */
 import type { Row } from "./Row.ts"
+import { rows as apply } from "./rows/apply.ts"
 import { rows as attach } from "./rows/attach.ts"
 import { rows as exec } from "./rows/exec.ts"
 import { rows as fallback } from "./rows/fallback.ts"
@@ -23,6 +24,7 @@ import { rows as starts } from "./rows/starts.ts"
 import { rows as streams } from "./rows/streams.ts"
 import { rows as tunnel } from "./rows/tunnel.ts"
 import { rows as upgrade } from "./rows/upgrade.ts"
+import { rows as v4 } from "./rows/v4.ts"
 import { rows as volume } from "./rows/volume.ts"
 
 /** Every row. */
@@ -45,8 +47,10 @@ export const table: ReadonlyArray<Row> = [
   ...kill,
   ...pipeline,
   ...spdy,
+  ...v4,
   ...portForward,
   ...forwardEnds,
   ...forwardLoad,
-  ...proxy
+  ...proxy,
+  ...apply
 ]

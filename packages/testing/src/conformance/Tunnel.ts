@@ -20,6 +20,8 @@ export interface Tunnel {
   readonly dials: () => number
   /** Ends the agent's connection, and with it all that go through it: in order, or with an RST. The agent dials again. */
   readonly drop: (how: "fin" | "reset") => Effect.Effect<void>
+  /** Passes so many bytes a second each way, until it is dropped. */
+  readonly slow: (bytesPerSecond: number) => Effect.Effect<void>
   /** Passes no more bytes, either way, and closes nothing. */
   readonly silence: Effect.Effect<void>
 }
@@ -80,6 +82,15 @@ export const make: Effect.Effect<Tunnel, never, Scope.Scope> = Effect.gen(functi
       near.resume()
       carrier = yield* connect
     }, Effect.uninterruptible),
+    slow: (bytesPerSecond) =>
+      Effect.sync(() => {
+        for (const socket of [carrier.near, carrier.far]) {
+          socket.on("data", ({ length }: Buffer) => {
+            socket.pause()
+            setTimeout(() => socket.resume(), length / bytesPerSecond * 1000)
+          })
+        }
+      }),
     silence: Effect.sync(() => {
       carrier.streams.silence()
       carrier.agent.silence()

@@ -35,7 +35,10 @@ const services = Layer.provideMerge(
 )
 
 /** Runs rows on a cluster of their own, and gives it with what became of them and what was reported meanwhile. */
-const run = Effect.fnUntraced(function*(rows: ReadonlyArray<Row>, server?: Lab["Service"]["server"]) {
+const run = Effect.fnUntraced(function*(
+  rows: ReadonlyArray<Row>,
+  options: Partial<Pick<Runner.Options, "server" | "rowTimeout">> = {}
+) {
   const cluster = yield* TestCluster.make({ tls: false, pods: { images } })
   const credentials = Credentials.make({ token: cluster.token })
   const endpoint = { url: new URL("http://memory") }
@@ -43,15 +46,16 @@ const run = Effect.fnUntraced(function*(rows: ReadonlyArray<Row>, server?: Lab["
   const reported: Array<Runner.Result> = []
   const results = yield* Effect.scoped(Runner.run({
     rows,
-    server: server ?? { _tag: "TestCluster", cluster },
+    server: { _tag: "TestCluster", cluster },
     endpoint,
     credentials,
     namespace: "rows",
     client: (argument) => ChildProcess.make("false", [argument]),
     probe: LeakCheck.nodeProbe,
     report: (result) => Effect.sync(() => void reported.push(result)),
-    rowTimeout: "300 millis",
-    leaks: { polls: 5 }
+    rowTimeout: "1 minute",
+    leaks: { polls: 50 },
+    ...options
   })).pipe(Effect.provideService(Platform, platform), Effect.provide(services))
   assert.deepStrictEqual(reported, results)
   const client = yield* KubeClient.make({ endpoint, credentials }).pipe(Effect.provideService(Platform, platform))
@@ -74,7 +78,7 @@ describe("the runner", () => {
         row("R3", "dies", Effect.die(new TypeError("no such thing")), direct),
         row("R4", "is never done", Effect.never, direct),
         row("R5", "passes too", Effect.void, direct)
-      ])
+      ], { rowTimeout: "300 millis" })
       assert.deepStrictEqual(results.map(({ id, name }) => `${id} ${name}`), [
         "R1 passes",
         "R2 fails",
@@ -108,10 +112,10 @@ describe("the runner", () => {
       ])
       assert.deepStrictEqual(here.map(({ scripted }) => scripted), [false, true, false])
       assert.strictEqual(runs, 2)
-      const old = yield* run(rows, { _tag: "Cluster", version: "v1.28.1" })
+      const old = yield* run(rows, { server: { _tag: "Cluster", version: "v1.28.1" } })
       assert.deepStrictEqual(old.map(({ outcome }) => outcome), ["skipped", "skipped", "skipped"])
       assert.deepStrictEqual(old.map(({ message }) => message?.split(" ")[0]), ["it", "it", "Kubernetes"])
-      assert.deepStrictEqual(summary(yield* run(rows, { _tag: "Cluster", version: "v1.34.1" })), [
+      assert.deepStrictEqual(summary(yield* run(rows, { server: { _tag: "Cluster", version: "v1.34.1" } })), [
         ["skipped", "it is another"],
         ["skipped", "it cannot be made to"],
         ["passed", undefined]

@@ -7,6 +7,7 @@ import * as Api from "@effect-k8s/core/Api"
 import { Pod } from "@effect-k8s/core/apis/core/v1"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as Net from "node:net"
@@ -105,15 +106,26 @@ export const rows: ReadonlyArray<Row> = [
     const { ports } = yield* Lab
     yield* eachTransport((forward) =>
       Effect.gen(function*() {
-        const busy = Effect.scoped(Effect.flatMap(forward.connect(ports.lab), (connection) =>
-          Effect.andThen(send(connection, "pour 1000000000\n"), Stream.runDrain(connection.read))))
-        const fiber = yield* Effect.forkChild(busy)
-        yield* Effect.sleep("100 millis")
+        // Forks a download, and waits until bytes have come.
+        const busy = Effect.gen(function*() {
+          const begun = yield* Latch.make()
+          const download = Effect.scoped(Effect.flatMap(forward.connect(ports.lab), (connection) =>
+            Effect.andThen(
+              send(connection, "pour 1000000000\n"),
+              Stream.runForEach(connection.read, () => begun.open)
+            )))
+          const fiber = yield* Effect.forkScoped(download)
+          yield* Effect.raceFirst(begun.await, Fiber.join(fiber))
+          return fiber
+        })
+        const fiber = yield* busy
+        yield* same((yield* forward.stats).connections, 1, "connections before the interruption")
         yield* Fiber.interrupt(fiber)
-        yield* Effect.ignore(Effect.scoped(Effect.andThen(forward.connect(ports.lab), Effect.fail("failure"))))
+        const failed = Effect.scoped(Effect.andThen(forward.connect(ports.lab), Effect.fail("failure" as const)))
+        yield* same(yield* failureOf(failed), "failure", "failure")
         yield* same((yield* forward.stats).connections, 0, "connections")
-        yield* Effect.forkChild(busy)
-        yield* Effect.sleep("100 millis")
+        yield* busy
+        yield* same((yield* forward.stats).connections, 1, "connections before the end")
       })
     )
   }),
@@ -147,15 +159,17 @@ export const rows: ReadonlyArray<Row> = [
       )
     }
     // A server that forgets the end of its words does not hold up the end of the connection.
-    yield* cluster.pods.injectForward({ port: ports.lab }, ForwardFault.withholdEnd)
+    const withheld = yield* cluster.pods.injectForward({ port: ports.lab }, ForwardFault.withholdEnd)
     yield* same(yield* ask(yield* open(), ports.lab, "late 0\n"), "late\n", "without the end of the error stream")
+    yield* same(yield* withheld.hits, 1, "ends that were withheld")
   }, { only: once, scripted: "real servers do not do it when asked" }),
   row("B6", "a server that does not take a connection is left for another socket", function*() {
     const { ports } = yield* Lab
     const cluster = yield* Scripted.cluster
     const forward = yield* open()
-    yield* cluster.pods.injectForward({ port: ports.lab }, ForwardFault.ignore)
+    const ignored = yield* cluster.pods.injectForward({ port: ports.lab }, ForwardFault.ignore)
     yield* same(yield* echo(forward, "on another"), "on another", "echo")
+    yield* same(yield* ignored.hits, 1, "connections that were not taken")
     yield* cluster.pods.injectForward({ port: ports.lab }, ForwardFault.ignore, { times: 2 })
     const error = yield* failureOf(Effect.scoped(Effect.flatMap(
       open({ handshakeTimeout: "300 millis" }),

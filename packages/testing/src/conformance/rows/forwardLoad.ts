@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { settled } from "../../contract/Row.ts"
 import { ask, eachTransport, echo, once, open, readAll, send, shared } from "../Forwards.ts"
 import { Lab } from "../Lab.ts"
 import * as Memory from "../Memory.ts"
@@ -14,8 +15,10 @@ const encoder = new TextEncoder()
 
 /** The rows, in the order of the list of cases. */
 export const rows: ReadonlyArray<Row> = [
-  row("B1", "refused connections among a hundred disturb none of the others", function*() {
-    const { ports } = yield* Lab
+  row("B1", "refused connections among a hundred disturb none of the others, all at once over one socket", function*() {
+    const { ports, server } = yield* Lab
+    // The pod of a real cluster listens by programs that cannot take so many at once.
+    const [concurrency, sockets] = server._tag === "TestCluster" ? ["unbounded", 1] as const : [25, undefined] as const
     yield* eachTransport(
       Effect.fnUntraced(function*(forward) {
         const all = Array.from({ length: 100 }, (_, i) => i)
@@ -23,11 +26,11 @@ export const rows: ReadonlyArray<Row> = [
           i % 10 === 0
             ? reasonOf(ask(forward, ports.refused, ""))
             : Effect.map(echo(forward, `number ${i}`), (text) => text === `number ${i}` ? "echo" : text), {
-          concurrency: 25
+          concurrency
         })
         yield* same(ends, all.map((i) => i % 10 === 0 ? "PortRefused" : "echo"), "ends")
       }),
-      {},
+      { sockets },
       shared
     )
   }),
@@ -36,11 +39,10 @@ export const rows: ReadonlyArray<Row> = [
     yield* eachTransport(Effect.fnUntraced(function*(forward) {
       const unread = yield* forward.connect(ports.lab)
       yield* send(unread, "pour 1000000000\n")
-      yield* Effect.sleep("500 millis")
-      const stuck = yield* unread.stats
+      const stuck = yield* settled(Effect.map(unread.stats, ({ received }) => received))
       for (let i = 0; i < 5; i++) yield* same(yield* echo(forward, `number ${i}`), `number ${i}`, "echo")
       const { received } = yield* unread.stats
-      yield* same(received, stuck.received, "bytes of the unread one, which is held back, not dropped")
+      yield* same(received, stuck, "bytes of the unread one, which is held back, not dropped")
       yield* check(received < 8 * MiB, `${received} bytes are buffered`)
     }, Effect.scoped))
   }),
@@ -69,9 +71,10 @@ export const rows: ReadonlyArray<Row> = [
         const stuck = yield* forward.connect(ports.lab)
         const zeros = Stream.forever(Stream.succeed(new Uint8Array(64 * 1024)))
         const all = Stream.concat(Stream.succeed(encoder.encode("swallow\n")), zeros)
-        yield* Effect.forkChild(Stream.run(all, stuck.write))
+        const writing = yield* Effect.forkChild(Stream.run(all, stuck.write))
         yield* Effect.sleep("1500 millis")
         for (let i = 0; i < 3; i++) yield* same(yield* echo(forward, `number ${i}`), `number ${i}`, "echo")
+        yield* check(writing.pollUnsafe() === undefined, "the connection that is not read has ended")
       }, Effect.scoped))
     }, // A relay that waits to pass bytes on does not see its client leave.
     { only: once }
@@ -83,7 +86,10 @@ export const rows: ReadonlyArray<Row> = [
     const allowed = 4 * MiB
     const { bytes } = yield* Memory.retained(some(1000), allowed)
     yield* check(bytes <= allowed, `${bytes} bytes are left on the heap`)
-    yield* same(yield* forward.stats, { sockets: 1, connections: 0 }, "sockets")
+    const { connections, sockets } = yield* forward.stats
+    yield* same(connections, 0, "connections that are left")
+    // While a busy server lets one wait, the next is given a socket of its own.
+    yield* check(sockets <= 2, `${sockets} sockets were opened`)
   }, { only: once }),
   row("B5", "a download that is given up midway leaves room for the next one", function*() {
     const { ports } = yield* Lab

@@ -12,6 +12,7 @@ import type { KubeError } from "@effect-k8s/core/KubeError"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
+import { closedPort } from "../../contract/Peer.ts"
 import * as Clients from "../Clients.ts"
 import { Lab } from "../Lab.ts"
 import * as Listeners from "../Listeners.ts"
@@ -110,11 +111,10 @@ export const rows: ReadonlyArray<Row> = [
     yield* bothFail({ client }, ["Unauthorized", "credentials"])
   }),
   row("U5", "an address on which nobody listens is Unreachable", function*() {
-    const port = yield* Listeners.closedPort
-    const client = yield* clientAt(`https://127.0.0.1:${port}`)
+    const client = yield* clientAt(`https://127.0.0.1:${closedPort}`)
     yield* bothFail({ client }, [
       "Transport: Unreachable",
-      `127.0.0.1:${port}`,
+      `127.0.0.1:${closedPort}`,
       // `ECONNREFUSED`, or `Connection refused`.
       "refused",
       "check the server address"

@@ -9,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as ChildProcess from "effect/process/ChildProcess"
 import * as Stream from "effect/Stream"
+import { settled } from "../../contract/Row.ts"
 import { Lab } from "../Lab.ts"
 import * as RandomData from "../RandomData.ts"
 import * as Remote from "../Remote.ts"
@@ -32,18 +33,6 @@ const summary = (error: StageFailed) => ({
 // local process; in MiB. Measured: 10 to 20 of a test cluster, up to 40 of a real one.
 const mostAhead = 96
 
-/** A number that has not changed for a while. */
-const settled = Effect.fnUntraced(function*<E, R>(number: Effect.Effect<number, E, R>): Effect.fn.Return<number, E, R> {
-  let last = yield* number
-  for (let unchanged = 0; unchanged < 2;) {
-    yield* Effect.sleep("50 millis")
-    const next = yield* number
-    unchanged = next === last ? unchanged + 1 : 0
-    last = next
-  }
-  return last
-})
-
 const passOn = Exec.through((input) => input, { name: "pass on" })
 
 export const rows: ReadonlyArray<Row> = [
@@ -53,7 +42,7 @@ export const rows: ReadonlyArray<Row> = [
     function*() {
       const { target } = yield* Lab
       const marker = Remote.makeMarker()
-      const endless = Exec.on(target())(["sh", "-c", "yes", marker])
+      const endless = Exec.on(target())(["sh", "-c", "yes; :", marker])
       const pod = yield* Exec.run(
         endless.pipe(Exec.pipeTo(Exec.on(target())`cat`), Exec.pipeTo(Exec.on(target())`head -1`))
       )
@@ -94,7 +83,7 @@ export const rows: ReadonlyArray<Row> = [
   row("X2", "a stage that cannot be started ends the others", function*() {
     const { namespace, target } = yield* Lab
     const marker = Remote.makeMarker()
-    const endless = Exec.on(target())(["sh", "-c", "yes", marker])
+    const endless = Exec.on(target())(["sh", "-c", "yes; :", marker])
     const missing = Exec.on({ ...target(), pod: "no-such-pod", namespace })`cat`
     const pod = yield* Effect.flip(Exec.run(Exec.pipeTo(endless, missing)))
     yield* same([pod.stage, summary(pod).reason], [1, "NotFound"], "a pod that is not there")
@@ -107,7 +96,7 @@ export const rows: ReadonlyArray<Row> = [
   row("X2", "the typed error of a through stage passes unwrapped, and ends the others", function*() {
     const { target } = yield* Lab
     const marker = Remote.makeMarker()
-    const pipeline = Exec.on(target())(["sh", "-c", "yes", marker]).pipe(
+    const pipeline = Exec.on(target())(["sh", "-c", "yes; :", marker]).pipe(
       Exec.pipeTo(Exec.through((input) => Stream.concat(Stream.take(input, 3), Stream.fail(new Spoiled())))),
       Exec.pipeTo(Exec.on(target())`cat`)
     )
@@ -135,10 +124,10 @@ export const rows: ReadonlyArray<Row> = [
   row("X3", "a pipeline that is interrupted at any moment leaves nothing", function*() {
     const { target } = yield* Lab
     const marker = Remote.makeMarker()
-    const pipeline = Exec.on(target())(["sh", "-c", "yes", marker]).pipe(
-      Exec.pipeTo(ChildProcess.make("sh", ["-c", "cat", marker])),
+    const pipeline = Exec.on(target())(["sh", "-c", "yes; :", marker]).pipe(
+      Exec.pipeTo(ChildProcess.make("sh", ["-c", "cat; :", marker])),
       Exec.pipeTo(passOn),
-      Exec.pipeTo(Exec.on(target())(["sh", "-c", "cat >/dev/null", marker]))
+      Exec.pipeTo(Exec.on(target())(["sh", "-c", "cat >/dev/null; :", marker]))
     )
     for (const millis of [0, 1, 3, 10, 30, 60, 100, 200, 400]) {
       const fiber = yield* Effect.forkChild(Exec.run(pipeline))
@@ -162,7 +151,7 @@ export const rows: ReadonlyArray<Row> = [
       Exec.pipeTo(ChildProcess.make`cat`),
       Exec.pipeTo(passOn)
     )
-    const checkpoints = [MiB, 32 * MiB]
+    const checkpoints = [MiB, 32 * MiB, 64 * MiB]
     const reading = Stream.runForEachWhile(Exec.stream(pipeline), (chunk) =>
       Effect.gen(function*() {
         read += chunk.length
@@ -217,9 +206,9 @@ export const rows: ReadonlyArray<Row> = [
       yield* same(stdout, `${target.pod}/${target.container} ${targets.indexOf(target)}\n`, "output of a target")
     }
   }),
-  row("X6", "32 MiB of random bytes pass pods and local processes unchanged", function*() {
+  row("X6", "64 MiB of random bytes pass pods and local processes unchanged", function*() {
     const { target } = yield* Lab
-    const data = RandomData.make(6, 32 * MiB)
+    const data = RandomData.make(6, 64 * MiB)
     const pipeline = Exec.feed(Exec.on(target())`cat`, data.stream).pipe(
       Exec.pipeTo(ChildProcess.make`gzip -1 -c`),
       Exec.pipeTo(passOn),

@@ -3,6 +3,9 @@
  */
 import * as PortForward from "@effect-k8s/channels/PortForward"
 import * as Target from "@effect-k8s/channels/Target"
+import * as Api from "@effect-k8s/core/Api"
+import { Deployment, StatefulSet } from "@effect-k8s/core/apis/apps/v1"
+import { KubeClient } from "@effect-k8s/core/KubeClient"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -10,6 +13,7 @@ import * as Schedule from "effect/Schedule"
 import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as Faults from "../../Faults.ts"
+import * as Clients from "../Clients.ts"
 import { ask, eachTransport, echo, get, local, once, open, readAll, send, shared, withService } from "../Forwards.ts"
 import { Lab } from "../Lab.ts"
 import * as RandomData from "../RandomData.ts"
@@ -123,9 +127,10 @@ export const rows: ReadonlyArray<Row> = [
       Faults.status(403),
       Faults.status(502, "bad gateway")
     ]
+    // Of a client that knows the cluster already, what was refused is asked for last.
     for (const answer of answers) {
       const first = yield* cluster.faults.inject({ path: /portforward$/, method: "GET" }, answer)
-      const forward = yield* open()
+      const forward = yield* Effect.provideService(open(), KubeClient, yield* Clients.make())
       yield* same([forward.transport, forward.attempts.length], ["spdy", 1], "transport, and what was tried")
       yield* same(yield* echo(forward, "spdy"), "spdy", "echo")
       yield* first.remove
@@ -136,19 +141,25 @@ export const rows: ReadonlyArray<Row> = [
     yield* same(yield* echo(forward, "legacy"), "legacy", "echo")
     yield* check((yield* ask(forward, ports.http, get)).endsWith("hello\n"), "a page")
   }, { only: once, scripted: "a real server of today knows the tunnel" }),
-  row("P8", "what the server refuses for a reason is refused once: no such pod, and who may not", function*() {
-    const { namespace, target } = yield* Lab
+  row("P8", "what the server refuses for a reason is told by it: no such pod, and who may not", function*() {
+    const { target } = yield* Lab
     const missing = yield* failureOf(Effect.scoped(PortForward.open(Target.pod("nope"))))
     yield* same(missing.reason._tag, "NotFound", "reason")
     yield* check(missing.message.includes("nope"), `message: ${missing.message}`)
     const wrong = yield* failureOf(Effect.scoped(PortForward.open(Target.pod("../web"))))
     yield* same(wrong.reason._tag, "Encode", "reason for a name that is none")
-    yield* check(target("web").namespace === namespace, "the pod is not in the row's namespace")
+    const client = yield* Clients.make({ credentials: yield* Clients.impersonating({ user: "conformance-nobody" }) })
+    const barred = yield* failureOf(
+      Effect.provideService(Effect.scoped(PortForward.open(target("web"))), KubeClient, client)
+    )
+    yield* same(barred.reason._tag, "Forbidden", "reason for who may not")
+    yield* check(barred.message.includes("conformance-nobody"), `message: ${barred.message}`)
   }),
   row("P12", "over WebSocket alone each connection has a socket of its own, and ends with it", function*() {
     const { ports } = yield* Lab
     const forward = yield* open({ transport: "websocket" })
     const [one, other] = [yield* forward.connect(ports.lab), yield* forward.connect(ports.lab)]
+    yield* same((yield* forward.stats).sockets, 2, "sockets of two connections")
     yield* send(one, "late 0\n")
     yield* same(yield* readAll(one), "late\n", "what the first says, to its end")
     yield* send(other, "late 0\n")
@@ -178,6 +189,44 @@ export const rows: ReadonlyArray<Row> = [
     const { local: at, remote } = listening.ports[0]!
     yield* same(remote, ports.http, "the pod's port")
     yield* check((yield* local(at.host, at.port, get)).endsWith("hello\n"), "answer at the listener")
+  }, { only: once }),
+  row("P13", "a deployment and a stateful set lead to a pod that they select, with the pod's ports", function*() {
+    const { ports } = yield* Lab
+    // They have no pods of their own: what is found is found by their selectors.
+    const selecting = (app: string) => ({
+      metadata: { name: `of-${app}` },
+      spec: {
+        replicas: 0,
+        selector: { matchLabels: { app } },
+        template: {
+          metadata: { labels: { app } },
+          spec: { containers: [{ name: "main", image: "localhost/busybox:1" }] }
+        }
+      }
+    })
+    const [deployments, sets] = [Api.make(Deployment), Api.make(StatefulSet)]
+    for (const app of ["web", "nobody"]) {
+      yield* Effect.acquireRelease(
+        deployments.create(selecting(app)),
+        () => Effect.ignore(deployments.delete(`of-${app}`))
+      )
+      yield* Effect.acquireRelease(
+        sets.create({ ...selecting(app), spec: { ...selecting(app).spec, serviceName: "web" } }),
+        () => Effect.ignore(sets.delete(`of-${app}`))
+      )
+    }
+    for (const select of [PortForward.deployment, PortForward.statefulSet]) {
+      const forward = yield* PortForward.open(select("of-web"))
+      yield* same(yield* forward.pod, "web", "pod")
+      for (const port of [ports.http, "http"]) {
+        yield* check((yield* ask(forward, port, get)).endsWith("hello\n"), `answer at ${port}`)
+      }
+      const none = yield* failureOf(Effect.scoped(PortForward.open(select("of-nobody"), { podTimeout: "100 millis" })))
+      yield* same(none.reason._tag, "PodUnavailable", "reason where no pod is selected")
+      yield* check(none.message.includes("app=nobody"), `message: ${none.message}`)
+      const missing = yield* failureOf(Effect.scoped(PortForward.open(select("of-nothing"))))
+      yield* same(missing.reason._tag, "NotFound", "reason where there is none")
+    }
   }, { only: once }),
   row("P14", "UDP, names that are none, and ports that are none are refused before anything is sent", function*() {
     const forward = yield* open()

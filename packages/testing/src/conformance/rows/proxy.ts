@@ -232,8 +232,8 @@ export const rows: ReadonlyArray<Row> = [
       yield* Effect.scoped(Effect.gen(function*() {
         const { pull } = yield* socket.reader
         const { write } = yield* socket.writer
-        yield* write("grüße")
-        yield* same(yield* next(pull), "grüße", "text")
+        yield* write("\ufeffgrüße")
+        yield* same(yield* next(pull), "\ufeffgrüße", "text, with a byte order mark")
         yield* write(Uint8Array.of(0, 255, 128))
         yield* same(yield* next(pull), Uint8Array.of(0, 255, 128), "bytes")
         const large = new Uint8Array(3 * MiB).fill(7)

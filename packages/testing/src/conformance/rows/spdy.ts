@@ -1,20 +1,21 @@
 /**
- * Exec over SPDY: what other rows ask of WebSocket, and what the choice between the two comes to. Every row asserts the
+ * Exec and attach over SPDY: what other rows ask of WebSocket, and what the choice between the two comes to. Every row asserts the
  * transport that was used.
  */
 import * as Exec from "@effect-k8s/channels/Exec"
-import type { ExecHandle } from "@effect-k8s/channels/ExecHandle"
-import * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as Effect from "effect/Effect"
-import * as Headers from "effect/http/Headers"
 import * as Stream from "effect/Stream"
 import * as ExecFault from "../../pods/ExecFault.ts"
 import { Lab } from "../Lab.ts"
+import * as OverProtocol from "../OverProtocol.ts"
 import * as RandomData from "../RandomData.ts"
 import * as Remote from "../Remote.ts"
 import { check, type Row, row, same } from "../Row.ts"
 import * as Scripted from "../Scripted.ts"
+import * as Used from "../Used.ts"
+import { rows as attach } from "./attach.ts"
 import { rows as exec } from "./exec.ts"
+import { rows as kill } from "./kill.ts"
 import { rows as liveness } from "./liveness.ts"
 import { rows as outcomes } from "./outcomes.ts"
 import { rows as starts } from "./starts.ts"
@@ -22,46 +23,12 @@ import { rows as volume } from "./volume.ts"
 
 const MiB = 1024 * 1024
 
-const unknown = { _tag: "Refused", status: 403, headers: Headers.empty, body: new Uint8Array(0) } as const
-
-/** A row whose client finds that WebSocket is refused, so that every command of it goes over SPDY. */
-const overSpdy = (self: Row): Row => ({
-  ...self,
-  // What differs is the protocol; T4 to T7 go through the tunnel.
-  paths: self.why === undefined ? ["direct"] : self.paths,
-  why: self.why ?? "the same rows go through the tunnel over WebSocket",
-  name: `over SPDY: ${self.name}`,
-  run: Effect.gen(function*() {
-    const client = yield* KubeClient.KubeClient
-    let upgrades = 0
-    const without: KubeClient.KubeClient["Service"] = {
-      ...client,
-      upgrade: (request) => {
-        if (request.headers?.["upgrade"] === "websocket") return Effect.succeed(unknown)
-        upgrades++
-        return client.upgrade(request)
-      }
-    }
-    yield* Effect.provideService(self.run, KubeClient.KubeClient, without)
-    yield* check(upgrades > 0, "nothing of this row went over SPDY")
-  })
-})
-
-// They script frames of WebSocket.
-const ofWebSocket = ["a pong echoes the ping, and the session goes on"]
-
-/** The rows with these numbers, but for those that are about WebSocket itself. */
-const again = (rows: ReadonlyArray<Row>, ids: ReadonlyArray<string>): ReadonlyArray<Row> =>
-  rows.filter(({ id, name }) => ids.includes(id) && !ofWebSocket.includes(name)).map(overSpdy)
-
-/** Fails unless the handle is of SPDY, and its connection one of so many. */
-const viaSpdy = Effect.fnUntraced(function*(handle: ExecHandle, dials: number) {
-  const lab = yield* Lab
-  yield* same(
-    [handle.transport, handle.protocol, handle.info.protocol, lab.dials()],
-    ["spdy", "v4.channel.k8s.io", "spdy v4.channel.k8s.io", dials],
-    "transport, protocol, and connections dialled"
-  )
+const again = OverProtocol.again({
+  name: "SPDY",
+  elsewhere: "WebSocket",
+  upgrade: (request) => request.headers?.["upgrade"] === "websocket" ? undefined : request,
+  // It scripts frames of WebSocket.
+  without: ["a pong echoes the ping, and the session goes on"]
 })
 
 const only = { path: "tunnel", why: "it is about tunnels" } as const
@@ -72,7 +39,7 @@ export const rows: ReadonlyArray<Row> = [
     const { target } = yield* Lab
     const input = Stream.concat(Stream.succeed(new TextEncoder().encode("hello\n")), Stream.never)
     const handle = yield* Exec.feed(Exec.on(target(), { transport: "spdy" })(["cat"]), input)
-    yield* viaSpdy(handle, 1)
+    yield* Used.check(handle, 1, "spdy")
     const first = yield* Stream.runHead(Stream.splitLines(Stream.decodeText(handle.stdout)))
     yield* same(first._tag === "Some" ? first.value : undefined, "hello", "the first line")
     yield* check(yield* handle.isRunning, "the command has ended")
@@ -83,14 +50,14 @@ export const rows: ReadonlyArray<Row> = [
     const data = RandomData.make(25, MiB)
     const on = Exec.on(target(), { transport: "spdy" })
     const up = yield* Exec.feed(on(["sh", "-c", `cat > ${file}`]), data.stream)
-    yield* viaSpdy(up, 1)
+    yield* Used.check(up, 1, "spdy")
     yield* same(yield* up.exitCode, 0, "exit code")
     yield* same(yield* Remote.hashOf(target(), file), data.hash, "hash of what was stored")
     const down = yield* on(["cat", file])
-    yield* viaSpdy(down, 3)
+    yield* Used.check(down, 3, "spdy")
     yield* same(yield* RandomData.hash(down.stdout), data.hash, "hash of what came back")
     const both = yield* Exec.feed(on(["cat"]), data.stream)
-    yield* viaSpdy(both, 4)
+    yield* Used.check(both, 4, "spdy")
     yield* same(yield* RandomData.hash(both.stdout), data.hash, "hash of what went both ways")
     yield* Remote.remove(target(), file)
   }, { only }),
@@ -134,26 +101,11 @@ export const rows: ReadonlyArray<Row> = [
       "the stages of a pipeline"
     )
   }),
-  row("T7", "a tunnel that drops under SPDY is a lost connection, never a success, by FIN and by RST", function*() {
-    const { target, tunnel } = yield* Lab
-    for (const how of ["fin", "reset"] as const) {
-      const handle = yield* Exec.on(target(), { transport: "spdy" })(["sh", "-c", "yes"])
-      let bytes = 0
-      const reading = Stream.runForEach(handle.stdout, (chunk) =>
-        Effect.suspend(() => {
-          const before = bytes
-          bytes += chunk.length
-          return before < MiB && bytes >= MiB ? tunnel.drop(how) : Effect.void
-        }))
-      const [stdout, exit] = yield* Effect.all([Effect.flip(reading), Effect.flip(handle.exitCode)], {
-        concurrency: "unbounded"
-      })
-      yield* same([stdout.reason._tag, exit.reason._tag], ["ConnectionLost", "ConnectionLost"], `after ${how}`)
-    }
-  }, { only }),
-  ...again(exec, ["E3", "E4", "E5", "E6", "E24"]),
-  ...again(outcomes, ["V2", "V3", "V4", "V5", "V6", "V7", "V10", "V11"]),
+  ...again(exec, ["E3", "E4", "E5", "E6", "E7", "E24"]),
+  ...again(outcomes, ["V2", "V3", "V4", "V5", "V6", "V7", "V9", "V10", "V11"]),
   ...again(starts, ["V13"]),
   ...again(liveness, ["E11", "E25", "A8"]),
-  ...again(volume, ["A7"])
+  ...again(volume, ["A7"]),
+  ...again(attach, ["AT1", "AT3", "AT4", "AT6"]),
+  ...again(kill, ["K1", "K3", "K7", "K8"])
 ]

@@ -9,6 +9,7 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { Lab, minorVersion } from "../Lab.ts"
 import * as RandomData from "../RandomData.ts"
+import * as Remote from "../Remote.ts"
 import { check, reasonOf, type Row, row, same } from "../Row.ts"
 
 const transports = ["websocket", "spdy"] as const
@@ -65,11 +66,13 @@ export const rows: ReadonlyArray<Row> = [
     const { target } = yield* Lab
     for (const transport of transports) {
       for (const script of ["yes", "yes >&2"]) {
+        const marker = Remote.makeMarker()
         const end = yield* Effect.scoped(Effect.gen(function*() {
-          const handle = yield* Exec.on(target(), { transport })(["sh", "-c", script])
+          const handle = yield* Exec.on(target(), { transport })(["sh", "-c", `${script}; :`, marker])
           return yield* Effect.timeoutOption(handle.exitCode, "300 millis")
         }))
         yield* same(end._tag, "None", `an exit code of "${script}" over ${transport}`)
+        yield* Remote.gone(target(), marker)
       }
     }
   }, { only }),

@@ -1,12 +1,16 @@
 /**
  * The request that opens a channel: it goes through the same transport as every other, with the same headers.
  */
+import * as Attach from "@effect-k8s/channels/Attach"
 import * as Exec from "@effect-k8s/channels/Exec"
+import * as PortForward from "@effect-k8s/channels/PortForward"
+import * as Proxy from "@effect-k8s/channels/Proxy"
 import * as Target from "@effect-k8s/channels/Target"
 import * as Api from "@effect-k8s/core/Api"
 import { Pod } from "@effect-k8s/core/apis/core/v1"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import * as Clients from "../Clients.ts"
 import { Lab } from "../Lab.ts"
 import * as Remote from "../Remote.ts"
@@ -49,6 +53,67 @@ export const rows: ReadonlyArray<Row> = [
     ]
     for (const [name, values] of expected) yield* same(header(seen?.headers, name), values, name)
   }, { scripted: "a real server does not tell which headers it was sent; the next row shows what they do" }),
+  row("A10", "every other channel, and every request, carries the same", function*() {
+    const { namespace, pod, target } = yield* Lab
+    const { requests } = yield* Scripted.cluster
+    const marker = Remote.makeMarker()
+    // No other request is this user's.
+    const credentials = yield* Clients.impersonating({
+      user: marker,
+      groups: ["system:masters", "second group"],
+      extra: { scopes: ["one", "two"] }
+    })
+    const client = yield* Clients.make({ credentials })
+    const pods = Api.make(Pod, { namespace })
+    const { name } = pod("web").metadata
+    yield* Effect.all([
+      pods.list({ limit: 1 }),
+      Stream.runHead(pods.watch({ fieldSelector: `metadata.name=${name}` })),
+      Stream.runDrain(pods.log(name, { limitBytes: 1 })),
+      Exec.exitCode(Exec.on(target(), { transport: "spdy" })(["true"])),
+      ...(["websocket", "spdy"] as const).map((transport) =>
+        Effect.scoped(Attach.attach(target("web"), { transport }))
+      ),
+      ...(["tunnel", "websocket", "spdy"] as const).map((transport) =>
+        Effect.scoped(PortForward.open(target("web"), { transport }))
+      ),
+      Effect.flatMap(
+        Proxy.httpClient(target("web"), { port: "http" }),
+        (web) => Effect.flatMap(web.get("/"), ({ text }) => text)
+      )
+    ], { discard: true }).pipe(Effect.scoped, Effect.provideService(KubeClient.KubeClient, client))
+    const seen = (yield* requests.records).filter(({ headers }) => header(headers, "impersonate-user")[0] === marker)
+    const kinds = new Set(
+      seen.map(({ headers, resource, verb }) =>
+        [verb, resource, ...header(headers, "upgrade").map((value) => value.toLowerCase())].join(" ")
+      )
+    )
+    for (
+      const kind of [
+        "list pods",
+        "watch pods",
+        "get pods/log",
+        "create pods/exec spdy/3.1",
+        "get pods/attach websocket",
+        "create pods/attach spdy/3.1",
+        "get pods/portforward websocket",
+        "create pods/portforward spdy/3.1",
+        "get pods/proxy"
+      ]
+    ) yield* check(kinds.has(kind), `there was no ${kind}, but ${[...kinds].join(", ")}`)
+    for (const { headers, resource, user, verb } of seen) {
+      const what = `of ${verb} ${resource}`
+      yield* same(user, "admin", `user ${what}`)
+      for (
+        const [name, values] of [
+          ["authorization", ["Bearer <redacted>"]],
+          ["user-agent", ["effect-k8s"]],
+          ["impersonate-group", ["system:masters", "second group"]],
+          ["impersonate-extra-scopes", ["one", "two"]]
+        ] as const
+      ) yield* same(header(headers, name), values, `${name} ${what}`)
+    }
+  }, { scripted: "a real server does not tell which headers it was sent" }),
   row("A10", "who is impersonated is who the upgrade is for, and their groups count", function*() {
     const { target } = yield* Lab
     const as = Effect.fnUntraced(function*(groups: ReadonlyArray<string>) {
