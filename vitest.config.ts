@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     projects: [
       "packages/*",
-      { test: { name: "examples", include: ["{scripts,examples}/*.test.ts"], testTimeout: 30_000 } }
+      { test: { name: "examples", include: ["{scripts,examples}/*.test.ts"], testTimeout: 120_000 } }
     ]
   }
 })

@@ -19,5 +19,5 @@ describe.each(["core", "channels", "testing", "codegen"])("the examples of the d
     } catch (error) {
       assert.fail(String((error as { readonly stdout?: string }).stdout ?? error))
     }
-  }, 60_000)
+  })
 })

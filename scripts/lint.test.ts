@@ -183,7 +183,7 @@ describe("lint", () => {
     } finally {
       rmSync(folder, { recursive: true, force: true })
     }
-  }, 60_000)
+  })
 
   for (const [table, expected] of [[forbidden, "forbids"], [allowed, "allows"]] as const) {
     for (const [place, lines] of Object.entries(table)) {
@@ -225,4 +225,4 @@ it("pnpm fix formats what lint cannot mend, and finds what pnpm lint finds", () 
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
-}, 60_000)
+})

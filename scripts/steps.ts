@@ -4,7 +4,8 @@
 import { spawn, type StdioOptions } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { join, relative } from "node:path"
+import * as Signals from "./signals.ts"
 
 /** What a step found. */
 export interface Counts {
@@ -13,13 +14,18 @@ export interface Counts {
   readonly skipped: number
 }
 
+/** What a step found, and a line on each test that failed. */
+export interface Found extends Counts {
+  readonly failures: ReadonlyArray<string>
+}
+
 /** Where the output of a program goes: on ours as it comes, or there in one piece. */
 export type Output = "inherit" | ((text: string) => void)
 
 /** A part of a test run, by name. */
 export interface Step {
   readonly name: string
-  readonly run: (output: Output) => Promise<Counts>
+  readonly run: (output: Output) => Promise<Found>
 }
 
 /** A program and its arguments. */
@@ -34,6 +40,7 @@ const run = ([program, ...args]: Command, output: Output): Promise<number> =>
   new Promise((resolve, reject) => {
     const stdio: StdioOptions = output === "inherit" ? "inherit" : ["ignore", "pipe", "pipe"]
     const child = spawn(program, args, { stdio })
+    Signals.passOn(child)
     const chunks: Array<Buffer> = []
     for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk: Buffer) => chunks.push(chunk))
     child.on("error", reject)
@@ -48,43 +55,79 @@ export const single = (name: string, ...command: Command): Step => ({
   name,
   run: async (output) => {
     const code = await run(command, output)
-    return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 }
+    return code === 0 ? { ...none, passed: 1 } : failure(`${name}: ended with exit code ${code}`)
   }
 })
 
 /** A step that writes a report with its own counts. A report that is missing, or is all passed under a failure, is a failure. */
-const counted = (name: string, command: (file: string) => Command, read: (report: unknown) => Counts): Step => ({
+const counted = (name: string, command: (file: string) => Command, read: (report: unknown) => Found): Step => ({
   name,
   run: async (output) => {
     const file = join(reports, `${reported++}.json`)
     const code = await run(command(file), output)
+    const signal = Signals.received()
+    if (signal !== undefined) return failure(`${name}: ended by ${signal}`)
     try {
-      const counts = read(JSON.parse(readFileSync(file, "utf8")))
-      return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts
+      const found = read(JSON.parse(readFileSync(file, "utf8")))
+      const named = { ...found, failures: found.failures.map((test) => `${name}: ${test}`) }
+      return code !== 0 && found.failed === 0
+        ? add(named, failure(`${name}: no test is counted as failed, but it ended with exit code ${code}`))
+        : named
     } catch (cause) {
-      console.error(cause)
-      return { passed: 0, failed: 1, skipped: 0 }
+      return failure(
+        `${name}: ended with exit code ${code}, and its report cannot be read: ${firstLine(String(cause))}`
+      )
     }
   }
 })
 
-const fromVitest = (report: unknown): Counts => {
-  const { numFailedTests, numPassedTests, numPendingTests, numTodoTests } = report as Record<string, number>
-  return {
-    passed: numPassedTests ?? 0,
-    failed: numFailedTests ?? 0,
-    skipped: (numPendingTests ?? 0) + (numTodoTests ?? 0)
-  }
+/** The first line of a message, cut to what is read at a glance. */
+const firstLine = (message: string): string => message.trimStart().split("\n", 1).join("").slice(0, 300)
+
+interface VitestFile {
+  readonly name: string
+  readonly message: string
+  readonly status: string
+  readonly assertionResults: ReadonlyArray<
+    { readonly status: string; readonly fullName: string; readonly failureMessages: ReadonlyArray<string> }
+  >
 }
 
-const fromConformance = (wanted: string) => (report: unknown): Counts => {
-  const { results, runtime } = report as {
-    readonly results: ReadonlyArray<{ readonly outcome: keyof Counts }>
-    readonly runtime: string
-  }
+const fromVitest = (report: unknown): Found => {
+  const { numFailedTests = 0, numPassedTests = 0, numPendingTests = 0, numTodoTests = 0 } = report as Record<
+    string,
+    number
+  >
+  const { testResults } = report as { readonly testResults: ReadonlyArray<VitestFile> }
+  const failures = testResults.flatMap(({ assertionResults, message, name, status }) => {
+    const failed = assertionResults.filter((test) => test.status === "failed")
+    // A file that could not be run, or broke after its tests, has a message of its own.
+    if (status === "failed" && failed.length === 0) return [`${relative(process.cwd(), name)}: ${firstLine(message)}`]
+    return failed.map(({ failureMessages: [reason = ""], fullName }) =>
+      `${relative(process.cwd(), name)}: ${fullName}: ${firstLine(reason)}`
+    )
+  })
+  return { passed: numPassedTests, failed: numFailedTests, skipped: numPendingTests + numTodoTests, failures }
+}
+
+interface Row {
+  readonly id: string
+  readonly name: string
+  readonly path: string
+  readonly outcome: keyof Counts
+  readonly message?: string
+}
+
+const fromConformance = (wanted: string) => (report: unknown): Found => {
+  const { results, runtime } = report as { readonly results: ReadonlyArray<Row>; readonly runtime: string }
   if (!runtime.startsWith(wanted)) throw new Error(`the table ran on ${runtime}, and not on ${wanted}`)
-  const count = (outcome: keyof Counts): number => results.filter((result) => result.outcome === outcome).length
-  return { passed: count("passed"), failed: count("failed"), skipped: count("skipped") }
+  const ended = (outcome: keyof Counts): ReadonlyArray<Row> => results.filter((result) => result.outcome === outcome)
+  return {
+    passed: ended("passed").length,
+    failed: ended("failed").length,
+    skipped: ended("skipped").length,
+    failures: ended("failed").map(({ id, message = "", name, path }) => `${id} ${path} ${name}: ${firstLine(message)}`)
+  }
 }
 
 /** Tests that vitest runs, in so many parts: `start` is what runs vitest. */
@@ -125,6 +168,7 @@ export const together = (name: string, atOnce: number, ...steps: ReadonlyArray<S
     const waiting = [...steps]
     const work = async (): Promise<void> => {
       for (let step = waiting.shift(); step !== undefined; step = waiting.shift()) {
+        if (Signals.received() !== undefined) return
         const { name, run } = step
         const began = performance.now()
         const texts: Array<string> = []
@@ -138,30 +182,38 @@ export const together = (name: string, atOnce: number, ...steps: ReadonlyArray<S
   }
 })
 
-const none: Counts = { passed: 0, failed: 0, skipped: 0 }
+const none: Found = { passed: 0, failed: 0, skipped: 0, failures: [] }
+
+const failure = (line: string): Found => ({ ...none, failed: 1, failures: [line] })
 
 const outcomeOf = (counts: Counts, began: number): string =>
   `${counts.failed === 0 ? "ok" : "FAILED"} after ${Math.round((performance.now() - began) / 1000)} s`
 
-const add = (a: Counts, b: Counts): Counts => ({
+const add = (a: Found, b: Found): Found => ({
   passed: a.passed + b.passed,
   failed: a.failed + b.failed,
-  skipped: a.skipped + b.skipped
+  skipped: a.skipped + b.skipped,
+  failures: [...a.failures, ...b.failures]
 })
 
-/** Runs the steps in order, says what became of each, and ends with the line that counts them all. */
+/**
+ * Runs the steps in order, says what became of each, and ends with a line on each test that failed, `failed: ...`, and the
+ * line that counts them all.
+ */
 export const runAll = async (steps: ReadonlyArray<Step>): Promise<void> => {
   let total = none
-  const failures: Array<string> = []
   for (const step of steps) {
+    if (Signals.received() !== undefined) break
     console.log(`\n== ${step.name}`)
     const began = performance.now()
     const counts = await step.run("inherit")
     total = add(total, counts)
-    if (counts.failed > 0) failures.push(step.name)
     console.log(`== ${step.name}: ${outcomeOf(counts, began)}`)
   }
-  if (failures.length > 0) console.log(`\nfailed: ${failures.join(", ")}`)
+  const signal = Signals.received()
+  if (signal !== undefined) console.log(`\nended by ${signal}; what was not done is not counted`)
+  if (total.failed > 0) console.log("")
+  for (const line of total.failures) console.log(`failed: ${line}`)
   console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
-  process.exitCode = total.failed === 0 ? 0 : 1
+  process.exitCode = total.failed === 0 && signal === undefined ? 0 : 1
 }

@@ -28,10 +28,10 @@ const onNode = (version: string): Steps.Step => {
   ]
   return Steps.together(
     name,
-    3,
+    4,
     ...Steps.vitest(
       `unit, property, contract on ${name}`,
-      1,
+      2,
       ...command,
       "node_modules/vitest/vitest.mjs",
       ...projects
@@ -43,7 +43,12 @@ const onNode = (version: string): Steps.Step => {
 const onDeno = Steps.together(
   "Deno",
   3,
-  ...Steps.vitest("contract on Deno", 1, ...inDeno("node_modules/vitest/vitest.mjs"), "--project=deno"),
+  ...Steps.vitest(
+    "unit, property, contract on Deno",
+    1,
+    ...inDeno("node_modules/vitest/vitest.mjs"),
+    ...["core", "channels", "deno"].map((name) => `--project=${name}`)
+  ),
   ...Steps.conformance("Deno", 2, "node", "scripts/conformance.ts", "--runtime", "deno")
 )
 

@@ -28,11 +28,11 @@ describe("in a browser, without a runtime of a server", () => {
       const inputs = await bundle(modules)
       assert.isAbove(modules.length, 10)
       assert.deepStrictEqual(inputs.filter((input) => /platform-node|undici|^node:/.test(input)), [])
-    }, 60_000)
+    })
   }
 
   it("an adapter cannot: this test can fail", async () => {
     const error = await bundle([join(packages, "node/src/NodePlatform.ts")]).then(() => undefined, (cause) => cause)
     assert.match(String(error), /node:/)
-  }, 60_000)
+  })
 })

@@ -44,7 +44,7 @@ const rooms: ReadonlyArray<Room> = [
   },
   {
     folder: "testing/src",
-    may: [effect, core, channels, platformNodeShared, builtin, /^(?:asn1js|pkijs)$/],
+    may: [effect, core, channels, platformNodeShared, builtin, /^(?:asn1js|pkijs|@lydell\/node-pty)$/],
     rule: "testing may import core and channels, and is given an adapter"
   },
   {
