@@ -4,7 +4,7 @@
  */
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
-import type { Benchmark, Entry } from "./driver/Benchmark.ts"
+import { type Benchmark, type Entry, mebibyte } from "./driver/Benchmark.ts"
 import { benchmarks as local } from "./driver/Catalogue.ts"
 import * as ClusterCatalogue from "./driver/ClusterCatalogue.ts"
 import * as Deno from "./driver/Deno.ts"
@@ -12,6 +12,7 @@ import { benchmarks as forwarding } from "./driver/ForwardCatalogue.ts"
 import { toJson } from "./driver/Json.ts"
 import * as Kubectl from "./driver/Kubectl.ts"
 import * as Load from "./driver/Load.ts"
+import * as Program from "./driver/Program.ts"
 import * as RealCluster from "./driver/RealCluster.ts"
 import * as Run from "./driver/Run.ts"
 import * as Server from "./driver/Server.ts"
@@ -79,7 +80,8 @@ const note = (text: string): void => {
 }
 
 const [rounds, mib, count] = [number("rounds"), number("mib"), number("count")]
-const bytes = mib === undefined ? undefined : mib * 1024 * 1024
+const bytes = mib === undefined ? undefined : mib * mebibyte
+const limitMillis = (number("limit") ?? defaultLimit) * 1000
 
 // Each kind of server is started when it is first needed, and stopped at the end, whatever the end is.
 const servers = new Map<string, Promise<Server.Server>>()
@@ -94,6 +96,12 @@ const serverOf = ({ server }: Pick<Benchmark, "server">): Promise<Server.Server>
     ? Server.startTestCluster()
     : Server.startServer()
   servers.set(kind, started)
+  return started
+}
+/** Starts a server of ours, to be stopped at the end. */
+const own = (name: string, start: () => Promise<Server.OwnServer>): Promise<Server.OwnServer> => {
+  const started = start()
+  servers.set(name, started)
   return started
 }
 const startReal = async (file: string): Promise<Server.Server> => {
@@ -112,7 +120,7 @@ const stopAll = async (): Promise<void> => {
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => {
     const end = () => process.exit(130)
-    Run.endAll()
+    Program.endAll()
     stopAll().then(end, end)
   })
 }
@@ -134,7 +142,7 @@ const runAll = async (): Promise<void> => {
           server: await serverOf(benchmark),
           kubectl: kubectl._tag === "Found" ? kubectl.path : undefined,
           deno,
-          limitMillis: (number("limit") ?? defaultLimit) * 1000
+          limitMillis
         },
         benchmark,
         transport,
@@ -156,11 +164,14 @@ stage(["core", "channels", "node", "deno"])
 note("")
 try {
   if (isLoad) {
-    const isFlat = await Load.run(
-      { forwarding: await serverOf({ server: "test-cluster" }), commands: await serverOf({}) },
-      { count, note, print }
+    const isGood = await Load.run(
+      {
+        forwarding: await own("test-cluster", Server.startTestCluster),
+        commands: await own("server", Server.startServer)
+      },
+      { count, limitMillis, note, print }
     )
-    if (!isFlat) process.exitCode = 1
+    if (!isGood) process.exitCode = 1
   } else {
     await runAll()
   }

@@ -1,10 +1,9 @@
 /**
  * The frame of a measured program: reads its work, warms up, measures, reports.
  */
-import * as Pattern from "../shared/Pattern.ts"
 import * as Usage from "../shared/Usage.ts"
 import * as Words from "../shared/Words.ts"
-import type { Report, Work } from "../shared/Work.ts"
+import type { Work } from "../shared/Work.ts"
 import * as Forwarded from "./Forwarded.ts"
 
 /** What a client can do. What it leaves out is not measured of it. */
@@ -37,7 +36,7 @@ const unable = (work: Work): never => {
 
 /** Each of them reads its part of the output, in whole blocks. */
 const concurrent = async (operations: Operations, work: Work): Promise<Usage.Outcome> => {
-  const each = Math.max(1, Math.round(work.bytes / work.count / Pattern.blockBytes)) * Pattern.blockBytes
+  const each = Words.partOf(work)
   const receivers = Array.from({ length: work.count }, () => Usage.receiver(work.check))
   await Promise.all(receivers.map(({ take }) => (operations.stdout ?? unable)({ ...work, bytes: each }, take)))
   const short = receivers.find((receiver) => receiver.bytes() !== each)
@@ -86,17 +85,14 @@ const perform = async (
 const warmUpKinds: Partial<Record<Work["kind"], Work["kind"]>> = { stalled: "stdout", forwardStalled: "forwardDown" }
 
 /** Runs the program. */
-export const main = async (make: (work: Work) => Promise<Operations>, version?: string): Promise<void> => {
+export const main = async (make: (work: Work) => Promise<Operations>): Promise<void> => {
   const work = JSON.parse(process.argv[2] ?? "{}") as Work
   const operations = await make(work)
   const forward = work.kind.startsWith("forward") ? await operations.forward?.(work) : undefined
   if (work.kind !== "cold") {
     await perform(operations, { ...work, ...warmUp, kind: warmUpKinds[work.kind] ?? work.kind }, forward)
   }
-  const report: Report = {
-    ...await Usage.measure(() => perform(operations, work, forward), forward?.pid),
-    version
-  }
+  const report = await Usage.measure(() => perform(operations, work, forward), forward?.pid)
   await forward?.close?.()
   process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit(0))
 }

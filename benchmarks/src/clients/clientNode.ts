@@ -2,8 +2,8 @@
  * `@kubernetes/client-node`, as its examples use it.
  */
 import * as k8s from "@kubernetes/client-node"
-import { readFileSync } from "node:fs"
 import { PassThrough, Readable, Writable } from "node:stream"
+import type { WebSocket } from "ws"
 import * as Pattern from "../shared/Pattern.ts"
 import * as Usage from "../shared/Usage.ts"
 import * as Words from "../shared/Words.ts"
@@ -12,10 +12,6 @@ import * as Client from "./Client.ts"
 import type { Forward } from "./Forwarded.ts"
 
 const pieceBytes = 64 * 1024
-
-const { version } = JSON.parse(
-  readFileSync(new URL("../package.json", import.meta.resolve("@kubernetes/client-node")), "utf8")
-) as { readonly version: string }
 
 /** The pattern as views of one memory, which is what its handler copies from. */
 function* buffers(bytes: number): Generator<Buffer> {
@@ -34,7 +30,7 @@ const into = (take: (chunk: Uint8Array) => void): Writable =>
     }
   })
 
-const closed = (socket: EventTarget): Promise<void> =>
+const closed = (socket: WebSocket): Promise<void> =>
   new Promise((resolve) => socket.addEventListener("close", () => resolve(), { once: true }))
 
 await Client.main(async (work) => {
@@ -62,7 +58,15 @@ await Client.main(async (work) => {
       const errors = into((chunk) => {
         if (chunk.length > 0) throw new Error(`client-node: ${Buffer.from(chunk).toString()}`)
       })
-      const socket = await forwarding.portForward(namespace, name, [port], into(take), errors, input)
+      // Its declarations leave the type of what is inside to a package that it does not bring.
+      const socket: WebSocket | (() => WebSocket | null) = await forwarding.portForward(
+        namespace,
+        name,
+        [port],
+        into(take),
+        errors,
+        input
+      )
       if (typeof socket === "function") throw new Error("client-node: no socket")
       return socket
     }
@@ -71,7 +75,7 @@ await Client.main(async (work) => {
         // It ends the connection with its input, so that has no end.
         const input = new PassThrough()
         const socket = await open(port, take, input)
-        const end = closed(socket as unknown as EventTarget)
+        const end = closed(socket)
         for (const chunk of chunks) {
           if (!input.write(chunk)) await new Promise((resolve) => input.once("drain", resolve))
         }
@@ -79,7 +83,7 @@ await Client.main(async (work) => {
       },
       connect: async (port) => {
         const input = new PassThrough()
-        let socket: { readonly close: () => void } | undefined
+        let socket: WebSocket | undefined
         await new Promise<void>((resolve, reject) => {
           open(port, (chunk) => {
             if (chunk.length > 0) resolve()
@@ -154,4 +158,4 @@ await Client.main(async (work) => {
     },
     forward
   }
-}, version)
+})

@@ -2,7 +2,7 @@
  * Connections through a process that listens for them: kubectl, or effect-k8s in its place. What is measured is that
  * process; the connections are made by this one.
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import * as net from "node:net"
 import { fileURLToPath } from "node:url"
 import type { Work } from "../shared/Work.ts"
@@ -97,13 +97,4 @@ const forward = async (work: Work): Promise<Forward> => {
   }
 }
 
-const version = (variant: string | undefined): string | undefined => {
-  if (variant === "listen") return undefined
-  const { clientVersion } = JSON.parse(
-    execFileSync(binary, ["version", "--client", "-o", "json"], { encoding: "utf8" })
-  ) as { readonly clientVersion: { readonly gitVersion: string } }
-  return clientVersion.gitVersion
-}
-
-const { variant } = JSON.parse(process.argv[2] ?? "{}") as Work
-await Client.main(async () => ({ forward }), version(variant))
+await Client.main(async () => ({ forward }))

@@ -9,6 +9,7 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Usage from "../shared/Usage.ts"
 import type { Work } from "../shared/Work.ts"
 import * as Client from "./Client.ts"
+import { laps } from "./effectLaps.ts"
 
 interface List {
   readonly items: ReadonlyArray<unknown>
@@ -29,15 +30,15 @@ await Client.main(async (work) => {
       lists: (work) =>
         runtime.runPromise(Effect.gen(function*() {
           const client = yield* HttpClient.HttpClient
-          const laps: Array<number> = []
-          for (let i = 0; i < work.count; i++) {
-            const begun = performance.now()
-            const response = yield* client.get(`${work.url}${path(work)}`)
-            // What the server answers is what it was written to answer.
-            count(JSON.parse(yield* response.text) as List)
-            laps.push(performance.now() - begun)
-          }
-          return { laps, items }
+          const times = yield* laps(
+            work.count,
+            Effect.gen(function*() {
+              const response = yield* client.get(`${work.url}${path(work)}`)
+              // What the server answers is what it was written to answer.
+              count(JSON.parse(yield* response.text) as List)
+            })
+          )
+          return { laps: times, items }
         }))
     }
   }
@@ -45,11 +46,11 @@ await Client.main(async (work) => {
   const agent = new Undici.Agent({ connect })
   return {
     lists: async (work) => {
-      const laps = await Usage.laps(work.count, async () => {
+      const times = await Usage.laps(work.count, async () => {
         const { body } = await Undici.request(`${work.url}${path(work)}`, { dispatcher: agent })
         count(await body.json() as List)
       })
-      return { laps, items }
+      return { laps: times, items }
     }
   }
 })

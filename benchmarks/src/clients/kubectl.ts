@@ -5,7 +5,7 @@
  * of the process. A cluster has no such clock; there it begins with the first bytes that come, or that kubectl takes
  * beyond what a pipe holds, which leaves out its start and its handshake.
  */
-import { type ChildProcess, execFileSync, spawn, type StdioOptions } from "node:child_process"
+import { type ChildProcess, spawn, type StdioOptions } from "node:child_process"
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -137,7 +137,7 @@ const duplex = async (): Promise<Partial<Report>> => {
 
 /** So many processes at once, each of which reads its part of the output, in whole blocks. */
 const concurrent = async (): Promise<Partial<Report>> => {
-  const bytes = Math.max(1, Math.round(work.bytes / work.count / Pattern.blockBytes)) * Pattern.blockBytes
+  const bytes = Words.partOf(work)
   const begun = performance.now()
   const counts = await Promise.all(Array.from({ length: work.count }, async () => {
     const receiver = Usage.receiver(work.check)
@@ -212,11 +212,6 @@ const perform = (): Promise<Partial<Report>> => {
   }
 }
 
-const { clientVersion } = JSON.parse(
-  execFileSync(binary, ["version", "--client", "-o", "json"], { encoding: "utf8" })
-) as {
-  readonly clientVersion: { readonly gitVersion: string }
-}
 const before = Usage.cpuOf("self", "children")
 const result = await perform()
 const endedAt = performance.timeOrigin + performance.now()
@@ -228,8 +223,7 @@ const report: Report = {
   ...(before === undefined || after === undefined ? {} : {
     cpuUserMillis: after.user - before.user,
     cpuSystemMillis: after.system - before.system
-  }),
-  version: clientVersion.gitVersion
+  })
 }
 rmSync(temporary, { recursive: true, force: true })
 process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit(0))

@@ -12,8 +12,13 @@ const { layerEndpoint, layerKubeConfig } = await ("Deno" in globalThis
   ? import("@effect-k8s/deno/DenoKube")
   : import("@effect-k8s/node/NodeKube"))
 
+type Kube = Layer.Layer<KubeClient | Platform | Listeners, KubeConfigError>
+
+/** A client of the work's context, with its credentials. */
+export const layerOfContext = (work: Work): Kube => layerKubeConfig({ files: [work.kubeconfig], context: work.context })
+
 /** A client of the work's server. */
-export const layer = (work: Work): Layer.Layer<KubeClient | Platform | Listeners, KubeConfigError> =>
+export const layer = (work: Work): Kube =>
   work.real
-    ? layerKubeConfig({ files: [work.kubeconfig], context: work.context })
+    ? layerOfContext(work)
     : layerEndpoint({ url: new URL(work.url), ...(work.ca === undefined ? {} : { tls: { ca: work.ca } }) })

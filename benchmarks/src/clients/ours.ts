@@ -18,6 +18,7 @@ import * as Pattern from "../shared/Pattern.ts"
 import * as Words from "../shared/Words.ts"
 import type { Work } from "../shared/Work.ts"
 import * as Client from "./Client.ts"
+import { laps } from "./effectLaps.ts"
 import type { Forward } from "./Forwarded.ts"
 import * as OurKube from "./ourKube.ts"
 
@@ -53,18 +54,6 @@ await Client.main(async (work) => {
   const target = Target.pod(work.pod.name, { namespace: work.pod.namespace, container: work.pod.container })
   const options = optionsOf(work)
   const on = Exec.on(target, options)
-
-  /** Runs `once` again and again, and times each. */
-  const laps = <E, R>(count: number, once: Effect.Effect<unknown, E, R>) =>
-    Effect.gen(function*() {
-      const times: Array<number> = []
-      for (let i = 0; i < count; i++) {
-        const begun = performance.now()
-        yield* once
-        times.push(performance.now() - begun)
-      }
-      return times
-    })
 
   /** Opens a session that lives as long as the program. */
   const forward = async (): Promise<Forward> => {

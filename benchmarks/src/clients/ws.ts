@@ -1,7 +1,6 @@
 /**
  * The `ws` package, bare: the least that a program can do over it, with no protocol of its own but the channel byte.
  */
-import { readFileSync } from "node:fs"
 import { WebSocket } from "ws"
 import * as Pattern from "../shared/Pattern.ts"
 import * as Usage from "../shared/Usage.ts"
@@ -10,10 +9,6 @@ import type { Work } from "../shared/Work.ts"
 import * as Client from "./Client.ts"
 
 const messageBytes = 32 * 1024
-
-const { version } = JSON.parse(readFileSync(new URL("package.json", import.meta.resolve("ws")), "utf8")) as {
-  readonly version: string
-}
 
 const open = (work: Work, words: ReadonlyArray<string>, stdin: boolean): WebSocket => {
   const query = new URLSearchParams([
@@ -107,4 +102,4 @@ await Client.main(async () => ({
       })
     }),
   noops: (work) => Usage.laps(work.count, () => finished(open(work, Words.noop, false), () => {}))
-}), version)
+}))

@@ -84,10 +84,14 @@ export const gibibyte = 1024 * mebibyte
 /** Those that most benchmarks compare. */
 export const Entries = {
   ours: { label: "effect-k8s", program: "clients/ours" },
+  bare: { label: "effect-k8s, bare", program: "clients/ours", variant: "bare" },
   onDeno: { label: "effect-k8s on Deno", program: "clients/ours", runtime: "deno" },
   clientNode: { label: "client-node", program: "clients/clientNode" },
   kubectl: { label: "kubectl | program", program: "clients/kubectl" },
-  programToKubectl: { label: "program | kubectl", program: "clients/kubectl" }
+  programToKubectl: { label: "program | kubectl", program: "clients/kubectl" },
+  /** Listens for connections and forwards them. */
+  listen: { label: "effect-k8s, listening", program: "clients/forwarder", variant: "listen" },
+  portForward: { label: "kubectl port-forward", program: "clients/forwarder" }
 } as const satisfies Record<string, Entry>
 
 /** What Deno is to reach beside Node, and the bounds of memory that hold on both. */

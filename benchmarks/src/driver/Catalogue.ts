@@ -3,8 +3,7 @@
  */
 import { type Benchmark, denoTargets, Entries, type Entry, gibibyte, mebibyte, type Target } from "./Benchmark.ts"
 
-const { clientNode, kubectl, onDeno, ours, programToKubectl } = Entries
-const bare: Entry = { label: "effect-k8s, bare", program: "clients/ours", variant: "bare" }
+const { bare, clientNode, kubectl, onDeno, ours, programToKubectl } = Entries
 const ws: Entry = { label: "ws", program: "clients/ws" }
 const raw: Entry = { label: "raw socket", program: "clients/raw" }
 const kubectlShell: Entry = { label: "kubectl | cat", program: "clients/kubectl", variant: "shell" }

@@ -1,11 +1,9 @@
 /**
  * The benchmarks of forwarded connections, against a test cluster: a real port in the pod, and the wire of a real server.
  */
-import { type Benchmark, denoTargets, Entries, type Entry, gibibyte, mebibyte } from "./Benchmark.ts"
+import { type Benchmark, denoTargets, Entries, gibibyte, mebibyte } from "./Benchmark.ts"
 
-const { clientNode, onDeno, ours } = Entries
-const listen: Entry = { label: "effect-k8s, listening", program: "clients/forwarder", variant: "listen" }
-const kubectl: Entry = { label: "kubectl port-forward", program: "clients/forwarder" }
+const { clientNode, listen, onDeno, ours, portForward } = Entries
 
 /** All of them, in the order in which they run. */
 export const benchmarks: ReadonlyArray<Benchmark> = [
@@ -17,8 +15,8 @@ export const benchmarks: ReadonlyArray<Benchmark> = [
     rounds: 3,
     work: { kind: "forwardDown", bytes: 4 * gibibyte },
     shows: "rate",
-    entries: [ours, onDeno, listen, { ...clientNode, bytes: gibibyte }, kubectl],
-    targets: [{ _tag: "Faster", than: [kubectl.label], atLeast: 1 }, ...denoTargets()]
+    entries: [ours, onDeno, listen, { ...clientNode, bytes: gibibyte }, portForward],
+    targets: [{ _tag: "Faster", than: [portForward.label], atLeast: 1 }, ...denoTargets()]
   },
   {
     name: "forward-up",
@@ -29,8 +27,8 @@ export const benchmarks: ReadonlyArray<Benchmark> = [
     work: { kind: "forwardUp", bytes: 4 * gibibyte },
     shows: "rate",
     // What it has not sent yet it holds in memory.
-    entries: [ours, onDeno, listen, { ...clientNode, bytes: gibibyte }, kubectl],
-    targets: [{ _tag: "Faster", than: [kubectl.label], atLeast: 1.3 }, ...denoTargets()]
+    entries: [ours, onDeno, listen, { ...clientNode, bytes: gibibyte }, portForward],
+    targets: [{ _tag: "Faster", than: [portForward.label], atLeast: 1.3 }, ...denoTargets()]
   },
   {
     name: "forward-connects",
@@ -41,7 +39,7 @@ export const benchmarks: ReadonlyArray<Benchmark> = [
     rounds: 1,
     work: { kind: "forwardConnects", count: 10_000 },
     shows: "connects",
-    entries: [ours, onDeno, listen, { ...clientNode, count: 1_000 }, kubectl],
+    entries: [ours, onDeno, listen, { ...clientNode, count: 1_000 }, portForward],
     targets: [
       { _tag: "Limit", metric: "lapMedianMillis", atMost: 0.6 },
       { _tag: "Limit", metric: "rssPerLapBytes", atMost: mebibyte / 1000 }
@@ -55,7 +53,7 @@ export const benchmarks: ReadonlyArray<Benchmark> = [
     rounds: 3,
     work: { kind: "forwardStalled", bytes: 256 * mebibyte, stallMillis: 4_000 },
     shows: "beside",
-    entries: [ours, onDeno, listen, clientNode, kubectl],
+    entries: [ours, onDeno, listen, clientNode, portForward],
     targets: [{ _tag: "Floor", metric: "activeShare", atLeast: 0.8 }]
   }
 ]

@@ -1,14 +1,13 @@
 /**
  * Runs a benchmark: each entry in a process of its own, all of them in turn, round after round.
  */
-import { spawn } from "node:child_process"
-import { once } from "node:events"
 import { loadavg } from "node:os"
 import { join } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
 import * as Pattern from "../shared/Pattern.ts"
 import type { Report, ServerRecord, Work } from "../shared/Work.ts"
 import type { Benchmark, Entry } from "./Benchmark.ts"
+import * as Program from "./Program.ts"
 import type { Server } from "./Server.ts"
 import { built } from "./stage.ts"
 import { median, quantile } from "./Statistics.ts"
@@ -81,6 +80,9 @@ export interface Context {
 const atMost = (value: number, limit: number | undefined): number =>
   limit === undefined ? value : Math.min(value, limit)
 
+/** What work is where nothing else is told. */
+export const plainWork = { messageBytes: 0, rate: 0, namespace: "few", stallMillis: 0, check: false }
+
 const toWork = (
   { server }: Context,
   benchmark: Benchmark,
@@ -88,11 +90,7 @@ const toWork = (
   transport: "plain" | "tls",
   options: Options
 ): Work => ({
-  messageBytes: 0,
-  rate: 0,
-  namespace: "few",
-  stallMillis: 0,
-  check: false,
+  ...plainWork,
   ...benchmark.work,
   bytes: atMost(entry.bytes ?? benchmark.work.bytes ?? 0, options.bytes),
   count: atMost(entry.count ?? benchmark.work.count ?? 0, options.count),
@@ -100,24 +98,14 @@ const toWork = (
   variant: entry.variant
 })
 
-const running = new Set<number>()
-let isStopped = false
-
-/** Ends the processes that are measured, with all that they have started, and starts no more. */
-export const endAll = (): void => {
-  isStopped = true
-  for (const pid of running) process.kill(-pid, "SIGKILL")
-}
-
 const runProcess = async (
   context: Context,
   entry: Entry,
   work: Work
 ): Promise<{ readonly report: Report; readonly processMillis: number; readonly seen: ServerRecord }> => {
-  if (isStopped) throw new Error("stopped")
   await context.server.take()
   const begun = performance.now()
-  const child = spawn(
+  const said = await Program.run(
     entry.runtime === "deno" ? context.deno ?? "deno" : process.execPath,
     [
       ...(entry.runtime === "deno" ? ["run", "--allow-all", "--no-prompt", "--node-modules-dir=manual"] : []),
@@ -125,38 +113,15 @@ const runProcess = async (
       ...(entry.arguments ?? [JSON.stringify(work)])
     ],
     {
-      stdio: ["ignore", "pipe", "pipe"],
-      detached: true,
+      label: entry.label,
+      limitMillis: context.limitMillis,
       env: { ...process.env, BENCH_KUBECTL: context.kubectl }
     }
   )
-  let out = ""
-  let complaint = ""
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    out += text
-  })
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    complaint += text
-  })
-  let isLate = false
-  const deadline = setTimeout(() => {
-    isLate = true
-    // The group: what it has started would hold its output open.
-    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL")
-  }, context.limitMillis)
-  if (child.pid !== undefined) running.add(child.pid)
-  const [code] = await once(child, "close") as [number | null]
-  clearTimeout(deadline)
-  if (child.pid !== undefined) running.delete(child.pid)
-  if (isLate) throw new Error(`${entry.label} has not ended after ${context.limitMillis / 1000} s`)
   const processMillis = performance.now() - begun
-  const line = out.trim().split("\n").at(-1) ?? ""
-  if (code !== 0 || line === "") {
-    const message = complaint.split("\n").find((text) => /error/i.test(text)) ?? complaint.slice(0, 200)
-    throw new Error(`${entry.label} ended with ${code}: ${message.trim()}`)
-  }
   await delay(settleMillis)
-  return { report: JSON.parse(line) as Report, processMillis, seen: await context.server.take() }
+  // What measures says so in this form.
+  return { report: said as Report, processMillis, seen: await context.server.take() }
 }
 
 const moving = new Set<Work["kind"]>(["stdout", "stdin", "duplex", "concurrent", "forwardDown", "forwardUp"])

@@ -1,6 +1,7 @@
 /**
  * The servers as the driver sees them: the benchmark server, a test cluster, or a real one.
  */
+import type { Kubeconfig } from "@effect-k8s/testing/Kubeconfig"
 import * as Certificates from "@effect-k8s/testing/server/Certificates"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -9,6 +10,7 @@ import { once } from "node:events"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import type { Order, Rotate } from "../shared/Rotation.ts"
 import type { ClusterReady, Ready, ServerRecord, Work } from "../shared/Work.ts"
 
 /** How a server is reached. */
@@ -25,11 +27,39 @@ export interface Server {
   readonly stop: () => Promise<void>
 }
 
-const temporary = (text: string): { readonly file: string; readonly remove: () => void } => {
+/** A server of ours, which knows clients by a token that changes. */
+export interface OwnServer extends Server {
+  /** Changes the token from now on; `every` is in what the server counts. */
+  readonly rotate: (every: Rotate["every"]) => Promise<void>
+  /** How a client is to reach it that reads its token from the file where it is written. */
+  readonly reachRotating: () => ReturnType<Server["reach"]>
+}
+
+interface Temporary {
+  readonly file: string
+  /** Beside it, where the user of `rotating` finds it. */
+  readonly tokenFile: string
+  readonly remove: () => void
+}
+
+const rotatingName = "rotating"
+const tokenFileName = "token"
+
+/** The context of a client that reads its token from a file. Where the file is said relative to the kubeconfig. */
+const rotating = (cluster: string, namespace?: string) => ({
+  user: { name: rotatingName, user: { tokenFile: tokenFileName } },
+  context: { name: rotatingName, context: { cluster, user: rotatingName, namespace } }
+})
+
+const temporary = (text: string): Temporary => {
   const directory = mkdtempSync(join(tmpdir(), "effect-k8s-bench-"))
   const file = join(directory, "config")
   writeFileSync(file, text, { mode: 0o600 })
-  return { file, remove: () => rmSync(directory, { recursive: true, force: true }) }
+  return {
+    file,
+    tokenFile: join(directory, tokenFileName),
+    remove: () => rmSync(directory, { recursive: true, force: true })
+  }
 }
 
 /** Starts it, and gives what it says when it is ready: what that is, its program tells. */
@@ -46,11 +76,29 @@ const startProcess = async (
   return { child, said }
 }
 
-const takeFrom = (child: ChildProcess) => async (): Promise<ServerRecord> => {
-  child.send("take")
+const order = async (child: ChildProcess, order: Order): Promise<ServerRecord> => {
+  child.send(order)
   const [record] = await once(child, "message") as [ServerRecord]
   return record
 }
+
+/** What all servers of ours do. */
+const ownServer = (
+  child: ChildProcess,
+  kubeconfig: Temporary,
+  reach: Server["reach"]
+): OwnServer => ({
+  reach,
+  reachRotating: () => ({ ...reach("tls"), context: rotatingName }),
+  take: () => order(child, { _tag: "Take" }),
+  rotate: async (every) => {
+    await order(child, { _tag: "Rotate", tokenFile: kubeconfig.tokenFile, every })
+  },
+  stop: async () => {
+    await stopProcess(child)
+    kubeconfig.remove()
+  }
+})
 
 const stopProcess = async (child: ChildProcess): Promise<void> => {
   if (!child.connected) return
@@ -60,7 +108,7 @@ const stopProcess = async (child: ChildProcess): Promise<void> => {
 }
 
 /** Starts the benchmark server. */
-export const startServer = async (): Promise<Server> => {
+export const startServer = async (): Promise<OwnServer> => {
   const { ca, identity } = await Effect.runPromise(
     Effect.gen(function*() {
       const authority = yield* Certificates.make
@@ -74,6 +122,7 @@ export const startServer = async (): Promise<Server> => {
   const ready = said as Ready
   const plain = `http://127.0.0.1:${ready.plainPort}`
   const tls = `https://127.0.0.1:${ready.tlsPort}`
+  const byToken = rotating("tls", "few")
   const context = (name: string) => ({ name, context: { cluster: name, user: "bench", namespace: "few" } })
   // YAML is a superset of JSON.
   const kubeconfig = temporary(
@@ -90,46 +139,40 @@ export const startServer = async (): Promise<Server> => {
         }
       ],
       // kubectl asks the terminal for a name where TLS comes without credentials.
-      users: [{ name: "bench", user: { token: "bench" } }],
-      contexts: [context("plain"), context("tls")]
+      users: [{ name: "bench", user: { token: "bench" } }, byToken.user],
+      contexts: [context("plain"), context("tls"), byToken.context]
     })
   )
-  return {
-    reach: (way) => ({
-      url: way === "tls" ? tls : plain,
-      ca: way === "tls" ? ca : undefined,
-      kubeconfig: kubeconfig.file,
-      context: way,
-      pod: { namespace: "few", name: "pod-0", container: "main" },
-      ports: { ping: Number.NaN, lab: Number.NaN },
-      real: false
-    }),
-    take: takeFrom(child),
-    stop: async () => {
-      await stopProcess(child)
-      kubeconfig.remove()
-    }
-  }
+  return ownServer(child, kubeconfig, (way) => ({
+    url: way === "tls" ? tls : plain,
+    ca: way === "tls" ? ca : undefined,
+    kubeconfig: kubeconfig.file,
+    context: way,
+    pod: { namespace: "few", name: "pod-0", container: "main" },
+    ports: { ping: Number.NaN, lab: Number.NaN },
+    real: false
+  }))
 }
 
 /** Starts a test cluster, whose administrator the clients are. */
-export const startTestCluster = async (): Promise<Server> => {
+export const startTestCluster = async (): Promise<OwnServer> => {
   const { child, said } = await startProcess("cluster.ts")
   const ready = said as ClusterReady
-  const kubeconfig = temporary(ready.kubeconfig)
-  return {
-    reach: () => ({
-      url: "",
-      kubeconfig: kubeconfig.file,
-      context: "admin",
-      pod: ready.pod,
-      ports: ready.ports,
-      real: true
-    }),
-    take: takeFrom(child),
-    stop: async () => {
-      await stopProcess(child)
-      kubeconfig.remove()
-    }
-  }
+  const config = JSON.parse(ready.kubeconfig) as Kubeconfig
+  const byToken = rotating(config.clusters[0]?.name ?? "")
+  const kubeconfig = temporary(
+    JSON.stringify({
+      ...config,
+      users: [...config.users, byToken.user],
+      contexts: [...config.contexts, byToken.context]
+    })
+  )
+  return ownServer(child, kubeconfig, () => ({
+    url: "",
+    kubeconfig: kubeconfig.file,
+    context: "admin",
+    pod: ready.pod,
+    ports: ready.ports,
+    real: true
+  }))
 }

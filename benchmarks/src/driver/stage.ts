@@ -17,6 +17,20 @@ interface Manifest {
   readonly publishConfig: { readonly exports: unknown }
 }
 
+/** Puts a compiled package into a folder of packages as it is published; without the files that are left out. */
+export const publish = (name: string, folder: string, isLeftOut: RegExp): void => {
+  const source = join(root, "../packages", name)
+  const target = join(folder, "@effect-k8s", name)
+  rmSync(target, { recursive: true, force: true })
+  mkdirSync(target, { recursive: true })
+  const manifest = JSON.parse(readFileSync(join(source, "package.json"), "utf8")) as Manifest
+  writeFileSync(
+    join(target, "package.json"),
+    JSON.stringify({ ...manifest, exports: manifest.publishConfig.exports })
+  )
+  cpSync(join(source, "dist"), join(target, "dist"), { recursive: true, filter: (path) => !isLeftOut.test(path) })
+}
+
 /** Compiles, and puts the packages beside the programs, where these find them before the workspace's sources. */
 export const stage = (packages: ReadonlyArray<string>): void => {
   execFileSync(
@@ -24,19 +38,5 @@ export const stage = (packages: ReadonlyArray<string>): void => {
     [join(root, "../node_modules/typescript/bin/tsc"), "-b", join(root, "tsconfig.clients.json")],
     { stdio: ["ignore", "inherit", "inherit"] }
   )
-  for (const name of packages) {
-    const source = join(root, "../packages", name)
-    const target = join(built, "node_modules/@effect-k8s", name)
-    rmSync(target, { recursive: true, force: true })
-    mkdirSync(target, { recursive: true })
-    const manifest = JSON.parse(readFileSync(join(source, "package.json"), "utf8")) as Manifest
-    writeFileSync(
-      join(target, "package.json"),
-      JSON.stringify({ ...manifest, exports: manifest.publishConfig.exports })
-    )
-    cpSync(join(source, "dist"), join(target, "dist"), {
-      recursive: true,
-      filter: (path) => !/\.(d\.ts|map)$/.test(path)
-    })
-  }
+  for (const name of packages) publish(name, join(built, "node_modules"), /\.(d\.ts|map)$/)
 }

@@ -78,6 +78,8 @@ export const run = (
   const close = (): void => {
     socket.write(Frames.message(3, success))
     socket.end(Frames.close)
+    // One that has ended drains no more, and would wait for it for ever.
+    socket.resume()
   }
   // A supervised command leaves when the client has acknowledged: by ending stdin (v5) or by closing (v4).
   const finish = (): void => {

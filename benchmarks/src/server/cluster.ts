@@ -5,10 +5,13 @@
 import * as TestCluster from "@effect-k8s/testing/TestCluster"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as net from "node:net"
 import { join } from "node:path"
+import type { Order } from "../shared/Rotation.ts"
 import type { ClusterReady, Place, Ports, ServerRecord } from "../shared/Work.ts"
+import * as Rotation from "./Rotation.ts"
 
 if (process.send === undefined) throw new Error("The test cluster is started by the driver: run `pnpm bench`.")
 
@@ -54,13 +57,44 @@ while (!(await listens(ports.ping) && await listens(ports.lab))) {
 const ready: ClusterReady = { kubeconfig: cluster.kubeconfigText(), pod: place, ports }
 process.send(ready)
 
+let rotation: Rotation.Rotation | undefined
+let judged = 0
+/** Tells the rotation of the requests that were answered since. Whether all were. */
+const judge = (): boolean => {
+  const records = Effect.runSync(cluster.requests.records)
+  for (; judged < records.length; judged++) {
+    const record = records[judged]
+    if (record?.status === undefined) return false
+    rotation?.saw({
+      key: `${record.method} ${record.url.href}`,
+      isUpgrade: record.headers.has("upgrade"),
+      isAccepted: record.status !== 401
+    })
+  }
+  return true
+}
+const rotateEvery = (millis: number, tokenFile: string): void => {
+  judge()
+  rotation = Rotation.make(tokenFile, () => Redacted.value(Effect.runSync(cluster.rotateToken())))
+  setInterval(() => {
+    if (judge()) rotation?.rotate()
+  }, millis)
+}
+
 let used = process.cpuUsage()
 let known = 0
-process.on("message", () => {
+process.on("message", (order: Order) => {
+  if (order._tag === "Rotate") rotateEvery(order.every, order.tokenFile)
+  judge()
   const { system, user } = process.cpuUsage(used)
   used = process.cpuUsage()
   const { connections } = Effect.runSync(cluster.stats)
-  const record: ServerRecord = { cpuMillis: (system + user) / 1000, connections: connections - known, execs: [] }
+  const record: ServerRecord = {
+    cpuMillis: (system + user) / 1000,
+    connections: connections - known,
+    execs: [],
+    rotations: rotation?.take()
+  }
   known = connections
   process.send?.(record)
 })

@@ -5,9 +5,9 @@
 import { createHash } from "node:crypto"
 import * as net from "node:net"
 import * as Pattern from "../shared/Pattern.ts"
+import { stepBytes } from "../shared/Words.ts"
 import { readInto } from "./readInto.ts"
 
-const stepBytes = 64 * 1024
 // The next write is ready when the kernel has taken the last.
 const writesAhead = 2
 

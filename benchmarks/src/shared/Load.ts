@@ -1,12 +1,6 @@
 /**
  * What the driver and the program of `pnpm bench load` tell each other.
  */
-import type { Work } from "./Work.ts"
-
-/** What the program is to do. */
-export interface LoadWork extends Work {
-  readonly what: "connections" | "commands"
-}
 
 /** What a process holds. */
 export interface Counts {
@@ -24,5 +18,9 @@ export interface LoadReport {
   /** When half of the connections have been, or all commands are running. */
   readonly middle: Counts
   readonly after: Counts
+  /** Sessions of forwarded connections that were opened. */
+  readonly sessions?: number | undefined
+  /** Commands that were run, those of the warm-up included. */
+  readonly commands?: number | undefined
   readonly millis: number
 }

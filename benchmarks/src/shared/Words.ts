@@ -21,10 +21,14 @@ export const patternFile = "/tmp/pattern"
 
 const inputFile = "/tmp/input"
 
-// What programs read and write at once.
-const stepBytes = 64 * 1024
+/** What programs read and write at once, in bytes: by so many the lab is told how much. */
+export const stepBytes = 64 * 1024
 
 const steps = (bytes: number): number => Math.ceil(bytes / stepBytes)
+
+/** What each of several commands at once is to write: its part, in whole blocks. */
+export const partOf = ({ bytes, count }: Work): number =>
+  Math.max(1, Math.round(bytes / count / Pattern.blockBytes)) * Pattern.blockBytes
 
 /** Writes the pattern. */
 export const out = ({ bytes, messageBytes, real }: Work): Array<string> =>

@@ -1,6 +1,7 @@
 /**
  * What the driver, the server and the measured programs tell each other.
  */
+import type { Rotations } from "./Rotation.ts"
 
 /** One measurement: what a client is to do, passed to its process as JSON. */
 export interface Work {
@@ -85,7 +86,6 @@ export interface Report {
   readonly activeShare?: number | undefined
   /** How resident memory went over the laps: the slope of a straight line through it. */
   readonly rssPerLap?: number | undefined
-  readonly version?: string | undefined
 }
 
 /** What the server saw of one exec. Moments in milliseconds since 1970. */
@@ -107,6 +107,8 @@ export interface ServerRecord {
   readonly connections?: number | undefined
   readonly requests?: number | undefined
   readonly execs: ReadonlyArray<ExecRecord>
+  /** Since it was told to change tokens. */
+  readonly rotations?: Rotations | undefined
 }
 
 /** What a test cluster tells, once its pod runs. */
