@@ -117,15 +117,22 @@ const program = Effect.fnUntraced(function*(runtime: Runtime) {
     })
   const first = yield* run(rows)
   const failed = first.filter(({ outcome }) => outcome === "failed")
-  let results = first
+  let results: ReadonlyArray<Runner.Result & { readonly failedFirst?: string }> = first
   if (values.again && failed.length > 0) {
     console.log(`once more, what has failed: ${failed.length}`)
-    const isIt = (row: Row) => (result: Runner.Result) => result.id === row.id && result.name === row.name
+    const isOf = ({ id, name }: Pick<Row, "id" | "name">) => (result: Runner.Result) =>
+      result.id === id && result.name === name
     const second = yield* run(rows.flatMap((row) => {
-      const paths = failed.filter(isIt(row)).map(({ path }) => path)
+      const paths = failed.filter(isOf(row)).map(({ path }) => path)
       return paths.length === 0 ? [] : [{ ...row, paths }]
     }))
-    results = [...first.filter(({ outcome }) => outcome !== "failed"), ...second]
+    results = [
+      ...first.filter(({ outcome }) => outcome !== "failed"),
+      ...second.map((result) => {
+        const before = failed.filter(isOf(result)).find(({ path }) => path === result.path)
+        return { ...result, failedFirst: before?.message ?? "" }
+      })
+    ]
   }
   const count = (outcome: Runner.Result["outcome"]) => results.filter((result) => result.outcome === outcome).length
   if (values.json !== undefined) {

@@ -21,7 +21,8 @@ describe("steps", () => {
       passed: 0,
       failed: 1,
       skipped: 0,
-      failures: ["types: ended with exit code 3"]
+      failures: ["types: ended with exit code 3"],
+      recoveries: []
     })
   })
 
@@ -44,7 +45,30 @@ describe("steps", () => {
       passed: 1,
       failed: 1,
       skipped: 2,
-      failures: ["unit: packages/a.test.ts: a ends: AssertionError: it did not"]
+      failures: ["unit: packages/a.test.ts: a ends: AssertionError: it did not"],
+      recoveries: []
+    })
+  })
+
+  it("a test that passed when it was run once more is named, with why it had failed", async () => {
+    const report = {
+      numPassedTests: 2,
+      testResults: [{
+        name: `${process.cwd()}/packages/a.test.ts`,
+        message: "",
+        status: "passed",
+        assertionResults: [
+          { status: "passed", fullName: "a works", failureMessages: [] },
+          { status: "passed", fullName: "a ends", failureMessages: ["AssertionError: it did not\n    at a.test.ts:3"] }
+        ]
+      }]
+    }
+    assert.deepStrictEqual(await only(Steps.vitest("unit", 1, ...reporter(report, 0))), {
+      passed: 2,
+      failed: 0,
+      skipped: 0,
+      failures: [],
+      recoveries: ["unit: packages/a.test.ts: a ends: AssertionError: it did not"]
     })
   })
 
@@ -67,14 +91,16 @@ describe("steps", () => {
   it("a row of the table that fails is named by its id and path", async () => {
     const results = [
       { id: "E1", path: "direct", name: "it runs", outcome: "passed" },
-      { id: "E2", path: "tunnel", name: "it ends", outcome: "failed", message: "it did not\nat all" }
+      { id: "E2", path: "tunnel", name: "it ends", outcome: "failed", message: "it did not\nat all" },
+      { id: "E3", path: "direct", name: "it waits", outcome: "passed", failedFirst: "it did not wait" }
     ]
     const found = await only(Steps.conformance("Node", 1, ...reporter({ runtime: "Node 26", results }, 1)))
     assert.deepStrictEqual(found, {
-      passed: 1,
+      passed: 2,
       failed: 1,
       skipped: 0,
-      failures: ["conformance on Node: E2 tunnel it ends: it did not"]
+      failures: ["conformance on Node: E2 tunnel it ends: it did not"],
+      recoveries: ["conformance on Node: E3 direct it waits: it did not wait"]
     })
   })
 

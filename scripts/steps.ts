@@ -14,9 +14,10 @@ export interface Counts {
   readonly skipped: number
 }
 
-/** What a step found, and a line on each test that failed. */
+/** What a step found, a line on each test that failed, and on each that passed when it was run once more. */
 export interface Found extends Counts {
   readonly failures: ReadonlyArray<string>
+  readonly recoveries: ReadonlyArray<string>
 }
 
 /** Where the output of a program goes: on ours as it comes, or there in one piece. */
@@ -69,7 +70,11 @@ const counted = (name: string, command: (file: string) => Command, read: (report
     if (signal !== undefined) return failure(`${name}: ended by ${signal}`)
     try {
       const found = read(JSON.parse(readFileSync(file, "utf8")))
-      const named = { ...found, failures: found.failures.map((test) => `${name}: ${test}`) }
+      const named = {
+        ...found,
+        failures: found.failures.map((test) => `${name}: ${test}`),
+        recoveries: found.recoveries.map((test) => `${name}: ${test}`)
+      }
       return code !== 0 && found.failed === 0
         ? add(named, failure(`${name}: no test is counted as failed, but it ended with exit code ${code}`))
         : named
@@ -99,15 +104,27 @@ const fromVitest = (report: unknown): Found => {
     number
   >
   const { testResults } = report as { readonly testResults: ReadonlyArray<VitestFile> }
+  const linesOf = (file: string, tests: VitestFile["assertionResults"]): ReadonlyArray<string> =>
+    tests.map(({ failureMessages: [reason = ""], fullName }) =>
+      `${relative(process.cwd(), file)}: ${fullName}: ${firstLine(reason)}`
+    )
   const failures = testResults.flatMap(({ assertionResults, message, name, status }) => {
     const failed = assertionResults.filter((test) => test.status === "failed")
     // A file that could not be run, or broke after its tests, has a message of its own.
     if (status === "failed" && failed.length === 0) return [`${relative(process.cwd(), name)}: ${firstLine(message)}`]
-    return failed.map(({ failureMessages: [reason = ""], fullName }) =>
-      `${relative(process.cwd(), name)}: ${fullName}: ${firstLine(reason)}`
-    )
+    return linesOf(name, failed)
   })
-  return { passed: numPassedTests, failed: numFailedTests, skipped: numPendingTests + numTodoTests, failures }
+  // A test that passed and has a failure to show was run again.
+  const recoveries = testResults.flatMap(({ assertionResults, name }) =>
+    linesOf(name, assertionResults.filter((test) => test.status === "passed" && test.failureMessages.length > 0))
+  )
+  return {
+    passed: numPassedTests,
+    failed: numFailedTests,
+    skipped: numPendingTests + numTodoTests,
+    failures,
+    recoveries
+  }
 }
 
 interface Row {
@@ -116,7 +133,11 @@ interface Row {
   readonly path: string
   readonly outcome: keyof Counts
   readonly message?: string
+  /** Why it failed at first, when it was run once more. */
+  readonly failedFirst?: string
 }
+
+const lineOf = ({ id, name, path }: Row, reason = ""): string => `${id} ${path} ${name}: ${firstLine(reason)}`
 
 const fromConformance = (wanted: string) => (report: unknown): Found => {
   const { results, runtime } = report as { readonly results: ReadonlyArray<Row>; readonly runtime: string }
@@ -126,7 +147,8 @@ const fromConformance = (wanted: string) => (report: unknown): Found => {
     passed: ended("passed").length,
     failed: ended("failed").length,
     skipped: ended("skipped").length,
-    failures: ended("failed").map(({ id, message = "", name, path }) => `${id} ${path} ${name}: ${firstLine(message)}`)
+    failures: ended("failed").map((row) => lineOf(row, row.message)),
+    recoveries: ended("passed").flatMap((row) => row.failedFirst === undefined ? [] : [lineOf(row, row.failedFirst)])
   }
 }
 
@@ -182,7 +204,7 @@ export const together = (name: string, atOnce: number, ...steps: ReadonlyArray<S
   }
 })
 
-const none: Found = { passed: 0, failed: 0, skipped: 0, failures: [] }
+const none: Found = { passed: 0, failed: 0, skipped: 0, failures: [], recoveries: [] }
 
 const failure = (line: string): Found => ({ ...none, failed: 1, failures: [line] })
 
@@ -193,12 +215,13 @@ const add = (a: Found, b: Found): Found => ({
   passed: a.passed + b.passed,
   failed: a.failed + b.failed,
   skipped: a.skipped + b.skipped,
-  failures: [...a.failures, ...b.failures]
+  failures: [...a.failures, ...b.failures],
+  recoveries: [...a.recoveries, ...b.recoveries]
 })
 
 /**
- * Runs the steps in order, says what became of each, and ends with a line on each test that failed, `failed: ...`, and the
- * line that counts them all.
+ * Runs the steps in order, says what became of each, and ends with a line on each test that passed only when it was run
+ * once more, `passed at the second attempt: ...`, on each that failed, `failed: ...`, and the line that counts them all.
  */
 export const runAll = async (steps: ReadonlyArray<Step>): Promise<void> => {
   let total = none
@@ -212,7 +235,8 @@ export const runAll = async (steps: ReadonlyArray<Step>): Promise<void> => {
   }
   const signal = Signals.received()
   if (signal !== undefined) console.log(`\nended by ${signal}; what was not done is not counted`)
-  if (total.failed > 0) console.log("")
+  if (total.failures.length + total.recoveries.length > 0) console.log("")
+  for (const line of total.recoveries) console.log(`passed at the second attempt: ${line}`)
   for (const line of total.failures) console.log(`failed: ${line}`)
   console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
   process.exitCode = total.failed === 0 && signal === undefined ? 0 : 1
