@@ -102,16 +102,23 @@ export const make = Effect.fnUntraced(function*(
     return new ChannelError.ChannelError({ reason, channel: info })
   }
 
-  const dial: Effect.Effect<void, KubeError | ChannelError.ChannelError> = Effect.gen(function*() {
-    const first = yield* acquire
-    const taken = yield* Effect.timeoutOption(first.accepted, Duration.min(takenWithin, options.timeout))
-    if (Option.isSome(taken)) return
-    // Nothing was sent on it yet. Whatever holds up this link, new connections are better off on another.
-    first.link.retire()
-    yield* first.release("reset")
-    const second = yield* acquire
-    yield* Effect.timeoutOrElse(second.accepted, { duration: options.timeout, orElse: () => Effect.fail(stalled()) })
-  })
+  /** Asks on another link. Nothing was sent on this one yet; whatever holds it up, new connections are better off there. */
+  const dialElsewhere = (first: Forwarded): Effect.Effect<void, KubeError | ChannelError.ChannelError> =>
+    Effect.gen(function*() {
+      first.link.retire()
+      yield* first.release("reset")
+      const second = yield* acquire
+      yield* Effect.timeoutOrElse(second.accepted, { duration: options.timeout, orElse: () => Effect.fail(stalled()) })
+    })
+
+  const dial: Effect.Effect<void, KubeError | ChannelError.ChannelError> = Effect.flatMap(
+    acquire,
+    (first) =>
+      Effect.flatMap(
+        Effect.timeoutOption(first.accepted, Duration.min(takenWithin, options.timeout)),
+        (taken) => Option.isSome(taken) ? Effect.void : dialElsewhere(first)
+      )
+  )
 
   /** Once more, if that may fare better. Gives whether there is another connection. */
   const again = (

@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
+import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as ChannelError from "../ChannelError.ts"
@@ -77,7 +78,7 @@ const goodbyeWithin = Duration.millis(50)
 // Real servers cut a connection one second after its end was said.
 const lingerMillis = 1_500
 // How long the server may take to say how a connection has ended, from when it has begun to.
-const wordsWithin = Duration.seconds(1)
+const wordsWithinMillis = 1_000
 // A write that takes longer waits for the server.
 const congestedAfterMillis = 250
 // So does a connection that the server has not taken: it reads what comes before it first.
@@ -101,6 +102,8 @@ export const make = Effect.fnUntraced(function*(
   let isRetired = false
   let blockedWrites = 0
   const closed = Latch.makeUnsafe(false)
+  // Connections whose end has begun, in the order in which it has to be over.
+  const endings = yield* Queue.unbounded<{ readonly pair: number; readonly until: number }>()
 
   const advance = (event: Liveness.Event): void => {
     live = Liveness.step(live, now(), event)
@@ -237,16 +240,8 @@ export const make = Effect.fnUntraced(function*(
           finish(entry, LinkEntry.failure(entry, event.text, event.accepted))
           return undefined
         case "Ending":
-          return Effect.asVoid(Effect.forkIn(
-            Effect.andThen(
-              Effect.sleep(wordsWithin),
-              Effect.suspend(() => {
-                const settled = protocol.settle(event.pair)
-                return (settled === undefined ? undefined : onEvent(settled, 0)) ?? Effect.void
-              })
-            ),
-            scope
-          ))
+          Queue.offerUnsafe(endings, { pair: event.pair, until: now() + wordsWithinMillis })
+          return undefined
       }
     }
     switch (event._tag) {
@@ -263,6 +258,18 @@ export const make = Effect.fnUntraced(function*(
         return undefined
     }
   }
+
+  // One fiber for all: one for each would keep it, and all that is its own, for that time after it has been released.
+  const settleNext = Effect.flatMap(Queue.take(endings), ({ pair, until }) =>
+    Effect.andThen(
+      // The clock may have been set back.
+      Effect.sleep(Math.min(Math.max(until - now(), 0), wordsWithinMillis)),
+      Effect.suspend(() => {
+        const settled = protocol.settle(pair)
+        return (settled === undefined ? undefined : onEvent(settled, 0)) ?? Effect.void
+      })
+    ))
+  yield* Effect.forkScoped(Effect.forever(settleNext))
 
   const isWaitedFor = (full: ReadonlyArray<LinkEntry.LinkEntry>): boolean =>
     blockedWrites > 0 || Array.from(entries.values()).some((entry) => !full.includes(entry) && entry.output.isAwaited())
