@@ -5,7 +5,7 @@ import * as Redacted from "effect/Redacted"
 import { once } from "node:events"
 import type { AddressInfo } from "node:net"
 import * as Tls from "node:tls"
-import { deno } from "../src/internal/deno.ts"
+import { deno, type KeyPair, type TcpConn } from "../src/internal/deno.ts"
 import * as NodeTls from "../src/internal/nodeTls.ts"
 import * as RawStream from "../src/internal/rawStream.ts"
 
@@ -67,4 +67,50 @@ it.live("TLS keeps no memory of what is written, and leaves the plaintext to its
       return stream.read()
     })
     assert.strictEqual(new TextDecoder().decode(answer ?? undefined), String(16 * plaintext.length))
+  }).pipe(Effect.scoped))
+
+interface DenoServer {
+  readonly listenTls: (options: { readonly hostname: string; readonly port: number } & KeyPair) => {
+    readonly addr: { readonly port: number }
+    readonly accept: () => Promise<TcpConn>
+    readonly close: () => void
+  }
+  readonly memoryUsage: () => { readonly external: number }
+}
+
+it.live("TLS has given back all that it has made, however much is written before V8 collects", () =>
+  Effect.gen(function*() {
+    const { Deno } = globalThis as typeof globalThis & { readonly Deno: DenoServer }
+    const authority = yield* Certificates.make
+    const { cert, key } = yield* authority.issueServer([host])
+    const listener = yield* Effect.acquireRelease(
+      Effect.sync(() => Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key: Redacted.value(key) })),
+      (listener) => Effect.sync(() => listener.close())
+    )
+    // One buffer for all: what this server makes is not counted.
+    const into = new Uint8Array(64 * 1024)
+    const serving = listener.accept().then(async (conn) => {
+      while (await conn.read(into) !== null);
+      conn.close()
+    })
+    const stream = yield* Effect.acquireRelease(
+      Effect.promise(async () => {
+        const raw = RawStream.fromConn(await deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }))
+        return NodeTls.connect(raw, { host, ca: authority.cert })
+      }),
+      ({ destroy }) => Effect.sync(destroy)
+    )
+    const plaintext = new Uint8Array(64 * 1024)
+    const growths: Array<number> = []
+    yield* Effect.promise(async () => {
+      await stream.write(plaintext)
+      for (let i = 0; i < 32; i++) {
+        const before = Deno.memoryUsage().external
+        await stream.write(plaintext)
+        growths.push(Deno.memoryUsage().external - before)
+      }
+      await stream.closeWrite()
+      await serving
+    })
+    assert.isBelow(Math.max(...growths), plaintext.length / 2, "bytes that stay of a write of 64 KiB")
   }).pipe(Effect.scoped))

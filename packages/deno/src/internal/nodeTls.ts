@@ -36,12 +36,20 @@ const release = ({ buffer, byteLength }: Uint8Array): void => {
   }
 }
 
+/** What makes ciphertext. Deno 2.9 asks it for more by this name. */
+interface Maker {
+  drainEncOut?: () => Uint8Array
+}
+
 /** The stream below TLS. */
 class Ciphertext extends Duplex {
   readonly #stream: RawStream
   #wanted = false
   #reading = false
   #demand = true
+  /** What TLS has made last, and whether a copy of it is written: it is the first time if it ever is. */
+  #made: Uint8Array | undefined
+  #copied: boolean | undefined
   /** Why writing failed. TLS is not told: it would give up what has arrived already. */
   writeError: Error | undefined
 
@@ -61,6 +69,17 @@ class Ciphertext extends Duplex {
     this.#feed()
   }
 
+  /** Has what TLS makes given back when it makes more. Deno writes a copy, at once, and nobody else has the original. */
+  releaseMade(maker: Maker | undefined): void {
+    const make = maker?.drainEncOut
+    if (maker === undefined || make === undefined) return
+    maker.drainEncOut = () => {
+      if (this.#copied === true && this.#made !== undefined) release(this.#made)
+      this.#made = make.call(maker)
+      return this.#made
+    }
+  }
+
   #feed(): void {
     if (!this.#wanted || !this.#demand || this.#reading || this.destroyed) return
     this.#wanted = false
@@ -76,6 +95,7 @@ class Ciphertext extends Duplex {
   }
 
   override _write(chunk: Uint8Array, _encoding: string, done: Done): void {
+    this.#copied ??= this.#made !== undefined && this.#made.buffer !== chunk.buffer
     this.#attempt(async () => {
       await this.#stream.write(chunk)
       release(chunk)
@@ -122,6 +142,7 @@ export const connect = (stream: RawStream, options: Options): Promise<RawStream>
         key: Redacted.value(options.clientCertificate.key)
       })
     })
+    below.releaseMade((socket as { readonly _handle?: Maker })._handle)
     socket.on("error", (cause) => {
       socket.destroy()
       below.destroy()
@@ -195,8 +216,7 @@ const plaintext = (socket: Tls.TLSSocket, below: Ciphertext): RawStream => {
         deliver()
         if (waiting !== undefined) below.demand = true
       }),
-    // In pieces, because of each node:tls has a copy, and ciphertext, until they are collected. Of a write of nothing it
-    // never says that it is done.
+    // In pieces, because node:tls takes all that it is given at once. Of a write of nothing it never says that it is done.
     write: async (bytes) => {
       for (let from = 0; from < bytes.length; from += pieceBytes) {
         const piece = bytes.subarray(from, from + pieceBytes)
