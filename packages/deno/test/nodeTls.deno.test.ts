@@ -78,39 +78,70 @@ interface DenoServer {
   readonly memoryUsage: () => { readonly external: number }
 }
 
-it.live("TLS has given back all that it has made, however much is written before V8 collects", () =>
+/** A server of one connection, which makes nothing that is counted, and a stream to it. */
+const connectTo = Effect.fnUntraced(function*(serve: (conn: TcpConn) => Promise<void>) {
+  const { Deno } = globalThis as typeof globalThis & { readonly Deno: DenoServer }
+  const authority = yield* Certificates.make
+  const { cert, key } = yield* authority.issueServer([host])
+  const listener = yield* Effect.acquireRelease(
+    Effect.sync(() => Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key: Redacted.value(key) })),
+    (listener) => Effect.sync(() => listener.close())
+  )
+  const serving = listener.accept().then((conn) => serve(conn).finally(() => conn.close()))
+  const stream = yield* Effect.acquireRelease(
+    Effect.promise(async () => {
+      const raw = RawStream.fromConn(await deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }))
+      return NodeTls.connect(raw, { host, ca: authority.cert })
+    }),
+    ({ destroy }) => Effect.sync(destroy)
+  )
+  return { external: () => Deno.memoryUsage().external, serving, stream }
+})
+
+const pieceBytes = 64 * 1024
+const pieces = 32
+
+it.live("TLS has given back all that it has made of a write, before V8 collects", () =>
   Effect.gen(function*() {
-    const { Deno } = globalThis as typeof globalThis & { readonly Deno: DenoServer }
-    const authority = yield* Certificates.make
-    const { cert, key } = yield* authority.issueServer([host])
-    const listener = yield* Effect.acquireRelease(
-      Effect.sync(() => Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key: Redacted.value(key) })),
-      (listener) => Effect.sync(() => listener.close())
-    )
-    // One buffer for all: what this server makes is not counted.
-    const into = new Uint8Array(64 * 1024)
-    const serving = listener.accept().then(async (conn) => {
+    const into = new Uint8Array(pieceBytes)
+    const { external, serving, stream } = yield* connectTo(async (conn) => {
       while (await conn.read(into) !== null);
-      conn.close()
     })
-    const stream = yield* Effect.acquireRelease(
-      Effect.promise(async () => {
-        const raw = RawStream.fromConn(await deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }))
-        return NodeTls.connect(raw, { host, ca: authority.cert })
-      }),
-      ({ destroy }) => Effect.sync(destroy)
-    )
-    const plaintext = new Uint8Array(64 * 1024)
+    const plaintext = new Uint8Array(pieceBytes)
     const growths: Array<number> = []
     yield* Effect.promise(async () => {
       await stream.write(plaintext)
-      for (let i = 0; i < 32; i++) {
-        const before = Deno.memoryUsage().external
+      for (let i = 0; i < pieces; i++) {
+        const before = external()
         await stream.write(plaintext)
-        growths.push(Deno.memoryUsage().external - before)
+        growths.push(external() - before)
       }
       await stream.closeWrite()
       await serving
     })
-    assert.isBelow(Math.max(...growths), plaintext.length / 2, "bytes that stay of a write of 64 KiB")
+    assert.isBelow(Math.max(...growths), pieceBytes / 2, "bytes that stay of a write of 64 KiB")
+  }).pipe(Effect.scoped))
+
+it.live("TLS keeps nothing of a read but what it has read, before V8 collects", () =>
+  Effect.gen(function*() {
+    const { external, serving, stream } = yield* connectTo(async (conn) => {
+      const piece = new Uint8Array(pieceBytes)
+      for (let i = 0; i < 2 * pieces; i++) {
+        for (let from = 0; from < piece.length;) from += await conn.write(piece.subarray(from))
+      }
+    })
+    const growths: Array<number> = []
+    let count = 0
+    yield* Effect.promise(async () => {
+      for (let bytes = await stream.read(); bytes !== null;) {
+        count += bytes.length
+        const before = external()
+        bytes = await stream.read()
+        if (bytes !== null) growths.push(external() - before - bytes.buffer.byteLength)
+      }
+      await serving
+    })
+    assert.strictEqual(count, 2 * pieces * pieceBytes)
+    const middle = growths.toSorted((a, b) => a - b)[Math.floor(growths.length / 2)]
+    assert.isBelow(middle ?? 0, pieceBytes / 4, "bytes beside those that were read")
   }).pipe(Effect.scoped))

@@ -88,6 +88,8 @@ class Ciphertext extends Duplex {
       (bytes) => {
         this.#reading = false
         this.push(bytes)
+        // When nothing waits TLS has it, and TLS has copied it.
+        if (bytes !== null && this.readableLength === 0) this.#stream.giveBack?.(bytes)
         this.#feed()
       },
       (cause) => this.destroy(toError(cause))

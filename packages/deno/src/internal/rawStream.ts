@@ -6,12 +6,14 @@ import type { TcpConn } from "./deno.ts"
 
 /**
  * - `read`: the next bytes, which are the caller's, or `null` at the peer's end. One at a time; nothing is read before.
+ * - `giveBack`: takes back what was read, when nobody has any of it any more: its memory is read into again.
  * - `write`: resolves when the memory may be used again. One at a time.
  * - `closeWrite`: no more will be written; reading goes on.
  * - `destroy`: at once. Reads and writes that are pending fail.
  */
 export interface RawStream {
   readonly read: () => Promise<Uint8Array | null>
+  readonly giveBack?: ((bytes: Uint8Array) => void) | undefined
   readonly write: (bytes: Uint8Array) => Promise<void>
   readonly closeWrite: () => Promise<void>
   readonly destroy: () => void
@@ -24,6 +26,7 @@ const copyBytes = 16 * 1024
 /** A connection of Deno. */
 export const fromConn = (conn: TcpConn): RawStream => {
   let buffer = new Uint8Array(readBytes)
+  let spare: Uint8Array<ArrayBuffer> | undefined
   return {
     read: async () => {
       while (true) {
@@ -32,8 +35,14 @@ export const fromConn = (conn: TcpConn): RawStream => {
         if (length === 0) continue
         if (length <= copyBytes) return buffer.slice(0, length)
         const bytes = buffer.subarray(0, length)
-        buffer = new Uint8Array(readBytes)
+        buffer = spare ?? new Uint8Array(readBytes)
+        spare = undefined
         return bytes
+      }
+    },
+    giveBack: ({ buffer: memory, byteLength }) => {
+      if (byteLength > copyBytes && memory.byteLength === readBytes && memory instanceof ArrayBuffer) {
+        spare = new Uint8Array(memory)
       }
     },
     write: async (bytes) => {
