@@ -42,8 +42,6 @@ export interface Transfer {
   readonly size: number
   /** Bytes of the one before: enough for the heap to have found its size. */
   readonly warmUp: number
-  /** In bytes. When memory grows by more, there is one more transfer, and its growth is reported. */
-  readonly allowedGrowth: number
   /** For how long the other side reads nothing at first. */
   readonly stallMillis: number
   /** What carries it; as the client would choose unless told. */
@@ -64,7 +62,7 @@ export interface Report {
   readonly arrived: number
   /** By how much the resident memory was larger at its peak than before, in bytes. */
   readonly taken: number
-  /** How much of that came in the last transfer, in bytes. */
+  /** How much of that came in the second transfer, in bytes. */
   readonly growth: number
 }
 
@@ -85,20 +83,11 @@ const transfer = (target: Target.Target, { _tag, size, stallMillis, transport }:
 const measure = Effect.fnUntraced(function*(target: Target.Target, job: Transfer) {
   const { rss } = process.memoryUsage
   const start = rss()
-  let peak = start
-  /** Transfers so much: by how much the resident memory was larger than ever before. */
-  const rise = Effect.fnUntraced(function*(size: number) {
-    const before = rss()
-    const { bytes, value } = yield* Memory.growth(transfer(target, { ...job, size }))
-    const growth = Math.max(before + bytes - peak, 0)
-    peak += growth
-    return { arrived: value, growth }
-  })
-  yield* rise(job.warmUp)
-  const first = yield* rise(job.size)
-  // What grows with each byte does it again; what the heap, or a busy machine, has taken once does not.
-  const { arrived, growth } = first.growth > job.allowedGrowth ? yield* rise(job.size) : first
-  return { arrived, taken: peak - start, growth } satisfies Report
+  const first = start + (yield* Memory.growth(transfer(target, { ...job, size: job.warmUp }))).bytes
+  const before = rss()
+  const second = yield* Memory.growth(transfer(target, job))
+  const peak = Math.max(first, before + second.bytes)
+  return { arrived: second.value, taken: peak - start, growth: peak - first } satisfies Report
 })
 
 const perform = ({ job, target }: Arguments) =>
