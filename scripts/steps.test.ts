@@ -50,28 +50,6 @@ describe("steps", () => {
     })
   })
 
-  it("a test that passed when it was run once more is named, with why it had failed", async () => {
-    const report = {
-      numPassedTests: 2,
-      testResults: [{
-        name: `${process.cwd()}/packages/a.test.ts`,
-        message: "",
-        status: "passed",
-        assertionResults: [
-          { status: "passed", fullName: "a works", failureMessages: [] },
-          { status: "passed", fullName: "a ends", failureMessages: ["AssertionError: it did not\n    at a.test.ts:3"] }
-        ]
-      }]
-    }
-    assert.deepStrictEqual(await only(Steps.vitest("unit", 1, ...reporter(report, 0))), {
-      passed: 2,
-      failed: 0,
-      skipped: 0,
-      failures: [],
-      recoveries: ["unit: packages/a.test.ts: a ends: AssertionError: it did not"]
-    })
-  })
-
   it("a file of tests that cannot be run is a failure, though no test failed", async () => {
     const file = {
       name: `${process.cwd()}/b.test.ts`,
@@ -88,7 +66,7 @@ describe("steps", () => {
     ])
   })
 
-  it("a row of the table that fails is named by its id and path", async () => {
+  it("a row of the table that fails, or passes only when run again, is named by its id and path", async () => {
     const results = [
       { id: "E1", path: "direct", name: "it runs", outcome: "passed" },
       { id: "E2", path: "tunnel", name: "it ends", outcome: "failed", message: "it did not\nat all" },

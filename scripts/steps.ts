@@ -14,7 +14,7 @@ export interface Counts {
   readonly skipped: number
 }
 
-/** What a step found, a line on each test that failed, and on each that passed when it was run once more. */
+/** What a step found, a line on each test that failed, and on each row that passed when it was run once more. */
 export interface Found extends Counts {
   readonly failures: ReadonlyArray<string>
   readonly recoveries: ReadonlyArray<string>
@@ -104,27 +104,16 @@ const fromVitest = (report: unknown): Found => {
     number
   >
   const { testResults } = report as { readonly testResults: ReadonlyArray<VitestFile> }
-  const linesOf = (file: string, tests: VitestFile["assertionResults"]): ReadonlyArray<string> =>
-    tests.map(({ failureMessages: [reason = ""], fullName }) =>
-      `${relative(process.cwd(), file)}: ${fullName}: ${firstLine(reason)}`
-    )
   const failures = testResults.flatMap(({ assertionResults, message, name, status }) => {
     const failed = assertionResults.filter((test) => test.status === "failed")
     // A file that could not be run, or broke after its tests, has a message of its own.
     if (status === "failed" && failed.length === 0) return [`${relative(process.cwd(), name)}: ${firstLine(message)}`]
-    return linesOf(name, failed)
+    return failed.map(({ failureMessages: [reason = ""], fullName }) =>
+      `${relative(process.cwd(), name)}: ${fullName}: ${firstLine(reason)}`
+    )
   })
-  // A test that passed and has a failure to show was run again.
-  const recoveries = testResults.flatMap(({ assertionResults, name }) =>
-    linesOf(name, assertionResults.filter((test) => test.status === "passed" && test.failureMessages.length > 0))
-  )
-  return {
-    passed: numPassedTests,
-    failed: numFailedTests,
-    skipped: numPendingTests + numTodoTests,
-    failures,
-    recoveries
-  }
+  const skipped = numPendingTests + numTodoTests
+  return { passed: numPassedTests, failed: numFailedTests, skipped, failures, recoveries: [] }
 }
 
 interface Row {
@@ -220,7 +209,7 @@ const add = (a: Found, b: Found): Found => ({
 })
 
 /**
- * Runs the steps in order, says what became of each, and ends with a line on each test that passed only when it was run
+ * Runs the steps in order, says what became of each, and ends with a line on each row that passed only when it was run
  * once more, `passed at the second attempt: ...`, on each that failed, `failed: ...`, and the line that counts them all.
  */
 export const runAll = async (steps: ReadonlyArray<Step>): Promise<void> => {

@@ -1,14 +1,9 @@
 /**
- * `pnpm test [--again]`: types, lint, format, type tests, unit, property, contract and conformance tests, on Node and on
- * Deno. The last line counts all of them: `N passed, N failed, N skipped`. With `--again` a test or row that has failed is
- * run once more, which counts, and is named above that line whatever becomes of it.
+ * `pnpm test`: types, lint, format, type tests, unit, property, contract and conformance tests, on Node and on Deno. The
+ * last line counts all of them: `N passed, N failed, N skipped`.
  */
 import { inDeno } from "./conformance/Runtime.ts"
 import * as Steps from "./steps.ts"
-
-const again = process.argv.includes("--again")
-const attempts = again ? ["--retry=1"] : []
-const rows = again ? ["--again"] : []
 
 await Steps.runAll([
   Steps.single("types", "tsc", "-b"),
@@ -18,27 +13,15 @@ await Steps.runAll([
   Steps.together(
     "tests, tables and lint",
     6,
-    ...Steps.vitest("unit, property, contract", 2, "vitest", ...attempts),
-    ...Steps.conformance("Node", 3, "node", "scripts/conformance.ts", ...rows),
-    ...Steps.conformance(
-      "Deno",
-      1,
-      "node",
-      "scripts/conformance.ts",
-      "--runtime",
-      "deno",
-      "--once",
-      "--shard",
-      "1/2",
-      ...rows
-    ),
+    ...Steps.vitest("unit, property, contract", 2, "vitest"),
+    ...Steps.conformance("Node", 3, "node", "scripts/conformance.ts"),
+    ...Steps.conformance("Deno", 1, "node", "scripts/conformance.ts", "--runtime", "deno", "--once", "--shard", "1/2"),
     ...Steps.vitest(
       "unit, contract on Deno",
       1,
       ...inDeno("node_modules/vitest/vitest.mjs"),
       "--project=core",
-      "--project=deno",
-      ...attempts
+      "--project=deno"
     ),
     Steps.single("lint", "oxlint", "--type-aware"),
     Steps.single("format", "dprint", "check"),
