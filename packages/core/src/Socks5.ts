@@ -1,6 +1,7 @@
 /**
  * The client's side of SOCKS5 (RFC 1928) with a user and password (RFC 1929), without IO: adapters carry the bytes.
  */
+import * as Bytes from "effect/Bytes"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -41,36 +42,32 @@ export const ended = "the connection ended within the negotiation of SOCKS5"
 const nothing = new Uint8Array(0)
 const encoder = new TextEncoder()
 
-const concat = (...chunks: ReadonlyArray<ArrayLike<number>>): Uint8Array => {
-  const all = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0))
-  let at = 0
-  for (const chunk of chunks) {
-    all.set(chunk, at)
-    at += chunk.length
-  }
-  return all
-}
-
 const counted = (text: string, what: string): Result.Result<Uint8Array, string> => {
   const bytes = encoder.encode(text)
   return bytes.length > 255
     ? Result.fail(`SOCKS5 takes no ${what} of more than 255 bytes`)
-    : Result.succeed(concat([bytes.length], bytes))
+    : Result.succeed(Bytes.concat([Uint8Array.of(bytes.length), bytes]))
 }
+
+const addressOf = (type: keyof typeof addressTypes, bytes: ArrayLike<number>): Uint8Array =>
+  Uint8Array.from([addressTypes[type], ...Array.from(bytes)])
 
 // Names go as they are: often the proxy alone knows them.
 const hostBytes = (host: string): Result.Result<Uint8Array, string> => {
   const ip = Result.getOrUndefined(NetAddress.ipFromString(host))
-  if (ip === undefined) return Result.map(counted(host, "host name"), (name) => concat([addressTypes.name], name))
+  if (ip === undefined) return Result.map(counted(host, "host name"), (name) => addressOf("name", name))
   return Result.succeed(
     NetAddress.isIpv4Address(ip)
-      ? concat([addressTypes.ipv4], NetAddress.ipv4ToOctets(ip))
-      : concat([addressTypes.ipv6], NetAddress.ipv6ToOctets(ip))
+      ? addressOf("ipv4", NetAddress.ipv4ToOctets(ip))
+      : addressOf("ipv6", NetAddress.ipv6ToOctets(ip))
   )
 }
 
 const requestFor = ({ host, port }: Address): Result.Result<Uint8Array, string> =>
-  Result.map(hostBytes(host), (bytes) => concat([version, connect, 0], bytes, [port >> 8, port & 255]))
+  Result.map(
+    hostBytes(host),
+    (bytes) => Bytes.concat([Uint8Array.of(version, connect, 0), bytes, Uint8Array.of(port >> 8, port & 255)])
+  )
 
 const credentialsOf = ({ password, username = "" }: Proxy): Result.Result<Uint8Array, string> =>
   Result.gen(function*() {
@@ -78,7 +75,7 @@ const credentialsOf = ({ password, username = "" }: Proxy): Result.Result<Uint8A
     // RFC 1929 2: a user name has one byte at least.
     if (name.length === 1) return yield* Result.fail("SOCKS5 takes no password without a user name")
     const secret = yield* counted(password === undefined ? "" : Redacted.value(password), "password")
-    return concat([passwordVersion], name, secret)
+    return Bytes.concat([Uint8Array.of(passwordVersion), name, secret])
   })
 
 type Phase = "method" | "password" | "reply"
@@ -124,12 +121,12 @@ export class Negotiation {
 
   /** What the proxy has said. */
   push(bytes: Uint8Array): Step {
-    this.#kept = this.#kept.length === 0 ? bytes : concat(this.#kept, bytes)
+    this.#kept = this.#kept.length === 0 ? bytes : Bytes.concat([this.#kept, bytes])
     let send: Uint8Array = nothing
     while (true) {
       const step = this.#next()
       if (step === undefined) return pending(send)
-      send = concat(send, step.send)
+      send = Bytes.concat([send, step.send])
       if (step._tag !== "Pending") return { ...step, send }
     }
   }
