@@ -181,7 +181,8 @@ const start = Effect.fnUntraced(function*(
     server: client.cluster.server,
     get protocol() {
       return `${connection.transport} ${connection.protocol}`
-    }
+    },
+    attempts
   }
   yield* Effect.annotateCurrentSpan({
     "k8s.container": container,

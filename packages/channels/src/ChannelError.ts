@@ -4,6 +4,7 @@
  * Until then a channel fails with `KubeError`. An outcome that is not known is never a success, and a lost connection is
  * never a clean end.
  */
+import * as KubeError from "@effect-k8s/core/KubeError"
 import * as Data from "effect/Data"
 import * as Predicate from "effect/Predicate"
 
@@ -19,6 +20,8 @@ export interface ChannelInfo {
   readonly server: string
   /** `websocket v5.channel.k8s.io`, `spdy v4.channel.k8s.io`. */
   readonly protocol: string
+  /** What was tried before, and refused. */
+  readonly attempts: ReadonlyArray<KubeError.UpgradeAttempt>
 }
 
 /** The connection ended or was reset before the outcome was known. */
@@ -249,11 +252,12 @@ export class ChannelError extends Data.TaggedError("ChannelError")<{
   readonly [TypeId] = TypeId
 
   override get message(): string {
-    const { command, container, namespace, pod, protocol, server } = this.channel
+    const { attempts, command, container, namespace, pod, protocol, server } = this.channel
     const where = container === undefined
       ? `pod ${namespace}/${pod}`
       : `pod ${namespace}/${pod}, container ${container}`
-    return `${command} in ${where} at ${server} (${protocol}): ${this.reason.message}`
+    const used = [protocol, ...attempts.map((attempt) => `after ${KubeError.describeAttempt(attempt)}`)].join(", ")
+    return `${command} in ${where} at ${server} (${used}): ${this.reason.message}`
   }
 }
 

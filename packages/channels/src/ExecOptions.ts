@@ -51,7 +51,7 @@ export interface ExecOptions {
    */
   readonly transport?: Transport | "auto" | undefined
   /**
-   * Whether another protocol is tried after a 502 to 504 or a handshake that broke off, behind which the command may have
+   * Whether another protocol is tried after a 502 to 504, a 200 or a handshake that broke off, behind which the command may have
    * been started. `"safe"` unless told: it is not, so that no command is ever started twice. `"always"`, for commands that
    * may run twice, as kubectl does it.
    */
@@ -69,7 +69,10 @@ export interface ExecOptions {
   readonly startTimeout?: Duration.Input | undefined
   /** Life signs; see `Heartbeat`. */
   readonly heartbeat?: Heartbeat | undefined
-  /** Offers these subprotocols instead of choosing by what the command needs. For tests and diagnosis. */
+  /**
+   * Offers these subprotocols instead of choosing by what the command needs. For tests and diagnosis. Fails with `Encode`
+   * when that is v4 over WebSocket for a stdin whose end must be told.
+   */
   readonly protocols?: readonly [Subprotocol, ...ReadonlyArray<Subprotocol>] | undefined
 }
 

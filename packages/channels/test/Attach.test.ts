@@ -233,6 +233,14 @@ describe("attach", () => {
       )
     }))
 
+  it.effect("is not asked for where the end of stdin could not be said in the protocols that the caller names", () =>
+    Effect.gen(function*() {
+      const pods = [podOf({ stdin: true, stdinOnce: true })]
+      assert.strictEqual(yield* reasonOf(attached({ stdin: "pipe", protocols: [v5, v4] }, { pods })), "Encode")
+      const { server } = yield* attached({ stdin: "pipe", protocols: [v4] }, { pods: [podOf({ stdin: true })] })
+      assert.deepStrictEqual(server.asked[0]?.subprotocols, [v4])
+    }))
+
   it.effect("tells a container that ended just before by its state", () =>
     Effect.gen(function*() {
       const refuse = () => ({ status: 500, body: "container c not found in pod p_ns" })

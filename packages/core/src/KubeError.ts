@@ -333,11 +333,18 @@ export type KubeErrorReason =
 export class KubeError extends Data.TaggedError("KubeError")<{
   readonly reason: KubeErrorReason
   readonly request: RequestInfo
+  /** A channel's: the protocols in which it was asked for, the last one included. Nothing where one was enough. */
+  readonly attempts?: ReadonlyArray<UpgradeAttempt> | undefined
 }> {
   readonly [TypeId] = TypeId
 
   override get message(): string {
-    return `Could not ${describe(this.request)}: ${this.reason.message}`
+    const { attempts, reason, request } = this
+    // Some reasons tell them themselves.
+    const others = attempts === undefined || "attempts" in reason
+      ? ""
+      : ` (tried ${attempts.map(describeAttempt).join("; ")})`
+    return `Could not ${describe(request)}: ${reason.message}${others}`
   }
 }
 

@@ -6,6 +6,7 @@ import * as ForwardChannels from "../protocol/ForwardChannels.ts"
 import * as ForwardPairs from "../protocol/ForwardPairs.ts"
 import * as ForwardTunnel from "../protocol/ForwardTunnel.ts"
 import type { Transport } from "./Connection.ts"
+import { type Answer, isTransportRefused, mayHaveArrived } from "./Negotiation.ts"
 
 /**
  * What carries forwarded connections: SPDY inside WebSocket messages (`tunnel`), SPDY, or WebSocket alone, which takes an
@@ -40,29 +41,8 @@ export const methods: Readonly<Record<ForwardTransport, "GET" | "POST">> = {
   websocket: "GET"
 }
 
-/** A refusal: its HTTP status, and what its body is. */
-export interface Refusal {
-  readonly code: number
-  readonly body: "empty" | "text" | "status"
-  /** The message of the Status. */
-  readonly message?: string | undefined
-}
-
-/** Whether what stands before the server has failed, which says nothing of what the server speaks. */
-export const isGatewayFailure = ({ code }: Refusal): boolean => code >= 502 && code <= 504
-
-/**
- * Whether another protocol may fare better: GET and POST are two verbs, of which a role may grant only one; servers and
- * proxies that do not know the upgrade say 400, 403, 405, 426 or 501, and a proxy that fails on it 502 to 504. Final is
- * what the API server says of the request: no such pod, unknown credentials, too many requests.
- */
-export const isWorthAnother = ({ body, code, message }: Refusal): boolean => {
-  if (code === 403 || isGatewayFailure({ body, code })) return true
-  return body === "status"
-    // A proxy on the way has removed the header; it may know the other upgrade.
-    ? code === 400 && message === "Upgrade request required"
-    : code === 400 || code === 405 || code === 426 || code === 501 || code < 300
-}
+/** Whether another protocol may fare better. Final is what the API server says of the request. */
+export const isWorthAnother = (answer: Answer): boolean => isTransportRefused(answer) || mayHaveArrived(answer)
 
 /**
  * What is left to try after a refusal that is not final. A role that does not grant a verb for one protocol does not for
@@ -71,6 +51,6 @@ export const isWorthAnother = ({ body, code, message }: Refusal): boolean => {
 export const remaining = (
   rest: ReadonlyArray<ForwardTransport>,
   refused: ForwardTransport,
-  { body, code }: Refusal
+  { body, code }: Answer
 ): ReadonlyArray<ForwardTransport> =>
   code === 403 && body === "status" ? rest.filter((other) => methods[other] !== methods[refused]) : rest

@@ -41,13 +41,17 @@ export interface Policy {
  */
 export type Fallback = "safe" | "always"
 
-/** A refusal: its HTTP status, and what its body is. */
-export interface Refusal {
-  readonly offer: Offer
+/** An answer that is no upgrade: its HTTP status, and what its body is. */
+export interface Answer {
   readonly code: number
   readonly body: "empty" | "text" | "status"
   /** The message of the Status. */
   readonly message?: string | undefined
+}
+
+/** A refusal of what was offered. */
+export interface Refusal extends Answer {
+  readonly offer: Offer
 }
 
 // One round trip serves every server: those that know v5 choose it.
@@ -80,29 +84,44 @@ export const offers = (intent: Intent, policy: Policy): Offers => {
   }
 }
 
+/** Why a command cannot be asked for as the caller wants, as a sentence; `undefined` if it can. */
+export const problem = ({ halfClose }: Intent, { protocols, transport }: Policy): string | undefined =>
+  halfClose && transport !== "spdy" && protocols?.includes(RemoteCommand.v4) === true
+    ? `the end of stdin cannot be said in ${RemoteCommand.v4} over WebSocket; offer ${RemoteCommand.v5} alone, or choose transport: "spdy"`
+    : undefined
+
 /** A subprotocol that a WebSocket server does not know is refused with a 403 without a body; RBAC sends a Status. */
 export const isSubprotocolRefused = ({ body, code, offer }: Refusal): boolean =>
   code === 403 && (body === "empty" || offer.transport === "spdy" && body === "text")
 
 /**
  * Whether the refusal is of the transport, so that another may fare better: a 403, because GET and POST are two verbs,
- * of which a role may grant only one; and what proxies and servers say that do not know the upgrade. All else is final:
- * no such pod, unknown credentials, too many requests; and a 502 to 504 may have started the command.
+ * of which a role may grant only one; and what proxies and servers say that do not know the upgrade.
  */
-export const isTransportRefused = ({ body, code, message }: Refusal): boolean =>
+export const isTransportRefused = ({ body, code, message }: Answer): boolean =>
   code === 403 ||
   (body === "status"
     // A proxy on the way has removed the header; it may know the other upgrade.
     ? code === 400 && message === "Upgrade request required"
     : code === 400 || code === 405 || code === 426 || code === 501)
 
-/** Whether what stands before the server has failed: the command may have been started. */
-export const isGatewayFailure = ({ body, code }: Refusal): boolean => body !== "status" && code >= 502 && code <= 504
+/** Whether what stands before the server has failed, which says nothing of what the server speaks. */
+export const isGatewayFailure = ({ code }: Answer): boolean => code >= 502 && code <= 504
+
+/**
+ * Whether a server behind the one that answered may have got what was asked: that one has failed over it, or takes the
+ * request for none to upgrade. Another transport may fare better, for what may be asked for twice.
+ */
+export const mayHaveArrived = (answer: Answer): boolean =>
+  isGatewayFailure(answer) || answer.body !== "status" && answer.code < 300
 
 const ofAnother = (rest: ReadonlyArray<Offer>, failed: Offer): ReadonlyArray<Offer> =>
   rest.filter(({ transport }) => transport !== failed.transport)
 
-/** What is left to try after a refusal. Nothing was started by it, unless what stands before the server has failed. */
+/**
+ * What is left to try after a refusal. Nothing was started by it, unless it may have arrived. All else is final: no such
+ * pod, unknown credentials, too many requests.
+ */
 export const remaining = (
   rest: ReadonlyArray<Offer>,
   refusal: Refusal,
@@ -110,7 +129,7 @@ export const remaining = (
 ): ReadonlyArray<Offer> =>
   isSubprotocolRefused(refusal)
     ? rest
-    : isTransportRefused(refusal) || fallback === "always" && isGatewayFailure(refusal)
+    : isTransportRefused(refusal) || fallback === "always" && mayHaveArrived(refusal)
     ? ofAnother(rest, refusal.offer)
     : []
 

@@ -125,7 +125,7 @@ export const commands: Memory<Negotiation.Offer, Negotiation.Refusal> = make({
 })
 
 /** A refusal of what carries forwarded connections. */
-export interface ForwardRefusal extends ForwardNegotiation.Refusal {
+export interface ForwardRefusal extends Negotiation.Answer {
   readonly offer: ForwardNegotiation.ForwardTransport
 }
 

@@ -101,15 +101,6 @@ const remember = (
 ): Effect.Effect<void> =>
   rememberTransports.remember(client, (state, now) => TransportMemory.commands.step(state, now, event))
 
-/** A handshake that broke, as an attempt. */
-const toAttempts = (
-  { reason }: KubeError.KubeError,
-  offer: Negotiation.Offer
-): ReadonlyArray<KubeError.UpgradeAttempt> =>
-  reason._tag === "UpgradeRefused"
-    ? reason.attempts
-    : [{ protocol: Negotiation.describe(offer), code: undefined, body: KubeError.bodyExcerpt(reason.message) }]
-
 /** What is asked for, and how. */
 export interface Settings {
   readonly policy: Negotiation.Policy
@@ -136,6 +127,15 @@ export const connect = Effect.fnUntraced(function*(
   const refused: Array<Refused> = []
   const attempts: Array<KubeError.UpgradeAttempt> = []
   const namespace = request.info.namespace ?? ""
+  const fail = (reason: KubeError.KubeErrorReason): KubeError.KubeError =>
+    new KubeError.KubeError({
+      reason,
+      request: { ...request.info, server: client.cluster.server },
+      attempts: attempts.length > 1 ? attempts : undefined
+    })
+
+  const problem = Negotiation.problem(intent, settings.policy)
+  if (problem !== undefined) return yield* fail(new KubeError.Encode({ description: problem }))
 
   /** In a scope of its own, which ends unless it was opened. */
   const open = (
@@ -176,10 +176,10 @@ export const connect = Effect.fnUntraced(function*(
     const result = yield* Effect.result(open(offer))
     if (Result.isFailure(result)) {
       broken = result.failure
-      if (!Refusals.isBroken(broken)) return yield* broken
+      attempts.push(...Refusals.toAttempts(broken, Negotiation.describe(offer)))
+      if (!Refusals.isBroken(broken)) break
       yield* remember(client, { _tag: "Failed", transport })
       rest = Negotiation.remainingAfterBreak(rest, offer, settings.fallback ?? "safe")
-      attempts.push(...toAttempts(broken, offer))
       continue
     }
     const { answer, inner } = result.success
@@ -213,9 +213,5 @@ export const connect = Effect.fnUntraced(function*(
     rest = Negotiation.remaining(rest, refusal, settings.fallback)
   }
   // What came last says most, and that something may have been started.
-  if (broken !== undefined) return yield* broken
-  return yield* new KubeError.KubeError({
-    reason: toReason(intent, refused, attempts, request.info.name ?? ""),
-    request: { ...request.info, server: client.cluster.server }
-  })
+  return yield* fail(broken?.reason ?? toReason(intent, refused, attempts, request.info.name ?? ""))
 })

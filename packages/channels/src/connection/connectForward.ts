@@ -17,6 +17,7 @@ import * as ForwardPairs from "../protocol/ForwardPairs.ts"
 import type { ForwardProtocol } from "../protocol/ForwardProtocol.ts"
 import * as ForwardTunnel from "../protocol/ForwardTunnel.ts"
 import * as Negotiation from "./ForwardNegotiation.ts"
+import { isGatewayFailure } from "./Negotiation.ts"
 import * as Refusals from "./refusals.ts"
 import * as rememberTransports from "./rememberTransports.ts"
 import * as SpdyUpgrade from "./SpdyUpgrade.ts"
@@ -48,7 +49,7 @@ export interface PerConnection {
   readonly attempts: ReadonlyArray<KubeError.UpgradeAttempt>
 }
 
-const hint = (code: number): string | undefined => {
+const hint = (code: number | undefined): string => {
   switch (code) {
     case 403:
       return "the server knows none of the protocols offered, or a proxy forbids the upgrade"
@@ -62,7 +63,7 @@ const hint = (code: number): string | undefined => {
     case 504:
       return "the API server or a proxy before it could not be reached"
     default:
-      return undefined
+      return "check that every proxy on the way passes upgrades"
   }
 }
 
@@ -71,7 +72,7 @@ type Tried =
   | { readonly _tag: "Opened"; readonly carrier: Carrier }
   | {
     readonly _tag: "Failed"
-    readonly error: KubeError.KubeError
+    readonly reason: KubeError.KubeErrorReason
     readonly isFinal: boolean
     /** What is left to try. */
     readonly rest: ReadonlyArray<Negotiation.ForwardTransport>
@@ -103,7 +104,8 @@ export const connectForward = Effect.fnUntraced(function*(
   const hasFailed = (transport: Negotiation.ForwardTransport) =>
     remember({ _tag: "Failed", transport: Negotiation.upgradeOf(transport) })
   const asked = { ...request(where, "tunnel").info, server: client.cluster.server }
-  const fail = (reason: KubeError.KubeErrorReason) => new KubeError.KubeError({ reason, request: asked })
+  const fail = (reason: KubeError.KubeErrorReason) =>
+    new KubeError.KubeError({ reason, request: asked, attempts: attempts.length > 1 ? attempts : undefined })
 
   const upgrade = (transport: Negotiation.ForwardTransport) =>
     transport === "spdy"
@@ -139,11 +141,11 @@ export const connectForward = Effect.fnUntraced(function*(
     const { excerpt, reason, refusal } = yield* Refusals.read(answer)
     attempts.push({ protocol: Negotiation.describe(transport), code: answer.status, body: excerpt })
     // What a gateway says of the moment says nothing of the next minutes.
-    if (Negotiation.isGatewayFailure(refusal)) yield* hasFailed(transport)
+    if (isGatewayFailure(refusal)) yield* hasFailed(transport)
     else refusals.push({ ...refusal, offer: transport })
     return {
       _tag: "Failed",
-      error: fail(reason),
+      reason,
       isFinal: !Negotiation.isWorthAnother(refusal),
       rest: Negotiation.remaining(rest, transport, refusal)
     }
@@ -156,10 +158,10 @@ export const connectForward = Effect.fnUntraced(function*(
     const result = yield* Effect.result(upgrade(transport))
     if (Result.isFailure(result)) {
       const error = result.failure
-      if (error.reason._tag === "UpgradeRefused") attempts.push(...error.reason.attempts)
+      attempts.push(...Refusals.toAttempts(error, Negotiation.describe(transport)))
       const isBroken = Refusals.isBroken(error)
       if (isBroken) yield* hasFailed(transport)
-      return { _tag: "Failed", error, isFinal: !isBroken, rest }
+      return { _tag: "Failed", reason: error.reason, isFinal: !isBroken, rest }
     }
     const answer = result.success
     if (answer._tag === "Refused") return yield* refused(transport, rest, answer)
@@ -169,7 +171,7 @@ export const connectForward = Effect.fnUntraced(function*(
     return { _tag: "Opened", carrier: { _tag: "Carrier", transport, duplex, protocol, attempts: [...attempts] } }
   })
 
-  let failures: ReadonlyArray<KubeError.KubeError> = []
+  let reasons: ReadonlyArray<KubeError.KubeErrorReason> = []
   let rest = yield* rememberTransports.recall(client, (state, now): ReadonlyArray<Negotiation.ForwardTransport> => {
     const offers = Negotiation.offers(settings.policy)
     const [last, others] = [offers.slice(-1), offers.slice(0, -1)]
@@ -184,24 +186,24 @@ export const connectForward = Effect.fnUntraced(function*(
       (exit) => Exit.isSuccess(exit) && exit.value._tag === "Opened" ? Effect.void : Scope.close(inner, exit)
     )
     if (tried._tag === "Opened") return tried.carrier
-    failures = [...failures, tried.error]
-    if (tried.isFinal) return yield* tried.error
+    reasons = [...reasons, tried.reason]
+    if (tried.isFinal) return yield* fail(tried.reason)
     rest = tried.rest
   }
-  return yield* summary(failures, attempts, fail)
+  return yield* fail(summary(reasons, attempts))
 })
 
 /** The error that all refusals together stand for. */
 const summary = (
-  failures: ReadonlyArray<KubeError.KubeError>,
-  attempts: ReadonlyArray<KubeError.UpgradeAttempt>,
-  fail: (reason: KubeError.KubeErrorReason) => KubeError.KubeError
-): Effect.Effect<never, KubeError.KubeError> => {
-  const forbidden = failures.flatMap(({ reason }) => reason._tag === "Forbidden" ? [reason] : [])
-  if (Arr.isArrayNonEmpty(forbidden)) return Effect.fail(fail(Refusals.forbidden(forbidden)))
-  const byStatus = failures.findLast(({ reason }) => "status" in reason && reason.status !== undefined)
-  if (byStatus !== undefined) return Effect.fail(byStatus)
-  const broken = failures.findLast(({ reason }) => reason._tag === "Transport")
-  if (attempts.length === 0 && broken !== undefined) return Effect.fail(broken)
-  return Effect.fail(fail(new KubeError.UpgradeRefused({ attempts, hint: hint(attempts.at(-1)?.code ?? 0) })))
+  reasons: ReadonlyArray<KubeError.KubeErrorReason>,
+  attempts: ReadonlyArray<KubeError.UpgradeAttempt>
+): KubeError.KubeErrorReason => {
+  const forbidden = reasons.filter((reason) => reason._tag === "Forbidden")
+  if (Arr.isArrayNonEmpty(forbidden)) return Refusals.forbidden(forbidden)
+  const byStatus = reasons.findLast((reason) => "status" in reason && reason.status !== undefined)
+  if (byStatus !== undefined) return byStatus
+  const last = reasons.at(-1)
+  return last !== undefined && reasons.every(({ _tag }) => _tag === "Transport")
+    ? last
+    : new KubeError.UpgradeRefused({ attempts, hint: hint(attempts.at(-1)?.code) })
 }

@@ -8,11 +8,11 @@ import type { Refused } from "@effect-k8s/core/Transport"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { Refusal } from "./ForwardNegotiation.ts"
+import type { Answer } from "./Negotiation.ts"
 
 /** What an answer to a handshake means. */
 export interface Told {
-  readonly refusal: Refusal
+  readonly refusal: Answer
   readonly reason: KubeError.KubeErrorReason
   /** The beginning of the body. */
   readonly excerpt: string
@@ -46,6 +46,15 @@ export const read = Effect.fnUntraced(function*(
 export const isBroken = ({ reason }: KubeError.KubeError): boolean =>
   reason._tag === "UpgradeRefused" ||
   reason._tag === "Transport" && ["ConnectionLost", "NotHttp", "NoAnswer"].includes(reason.error.reason._tag)
+
+/** A handshake that has failed, as tries of what was offered. */
+export const toAttempts = (
+  { reason }: KubeError.KubeError,
+  protocol: string
+): ReadonlyArray<KubeError.UpgradeAttempt> =>
+  reason._tag === "UpgradeRefused"
+    ? reason.attempts
+    : [{ protocol, code: undefined, body: KubeError.bodyExcerpt(reason.message) }]
 
 /** One refusal of several: where several roles are missing, each is told. */
 export const forbidden = (refusals: NonEmptyReadonlyArray<KubeError.Forbidden>): KubeError.Forbidden => {

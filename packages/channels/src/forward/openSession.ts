@@ -94,13 +94,17 @@ export const openSession = Effect.fnUntraced(function*(
   // What has worked is asked for first from then on.
   let known: Negotiation.Policy = policy
 
-  const info = (transport: Negotiation.ForwardTransport, port: number): ChannelInfo => ({
+  const info = (
+    { attempts, transport }: Pick<Session, "transport" | "attempts">,
+    port: number
+  ): ChannelInfo => ({
     namespace: resolved.namespace,
     pod: resolved.pod,
     container: undefined,
     command: `a connection to port ${port}`,
     server: client.cluster.server,
-    protocol: Negotiation.describe(transport)
+    protocol: Negotiation.describe(transport),
+    attempts
   })
 
   const carry = (port: number | undefined) =>
@@ -121,7 +125,7 @@ export const openSession = Effect.fnUntraced(function*(
     return Effect.tap(
       ForwardLink.make({
         carrier,
-        info: (port) => info(carrier.transport, port),
+        info: (port) => info(carrier, port),
         bufferBytes: options.bufferBytes ?? defaultBufferBytes,
         unreadGrace,
         liveness: liveness(options)
@@ -187,7 +191,7 @@ export const openSession = Effect.fnUntraced(function*(
       renew,
       timeout: handshakeTimeout,
       end,
-      info: info(transport, port)
+      info: info(begun, port)
     })
   })
 

@@ -70,7 +70,7 @@ export const make = ({ client, info, nonce, target }: Options): RemoteSignal => 
     argv: ReadonlyArray<string>
   ): Effect.fn.Return<Session.Session, KubeError, Scope.Scope> {
     const plan = ExecPlan.bare(argv, execOptions)
-    const { connection } = yield* connect(
+    const { attempts, connection } = yield* connect(
       client,
       ExecPlan.toRequest(target, plan, execOptions),
       { halfClose: false, tty: false, bulk: false, supervised: false },
@@ -83,7 +83,12 @@ export const make = ({ client, info, nonce, target }: Options): RemoteSignal => 
     )
     return yield* Session.make({
       connection,
-      info: { ...info, command: `kill (${info.command})`, protocol: `${connection.transport} ${connection.protocol}` },
+      info: {
+        ...info,
+        command: `kill (${info.command})`,
+        protocol: `${connection.transport} ${connection.protocol}`,
+        attempts
+      },
       program: "sh",
       cwd: undefined,
       nonce: undefined,

@@ -106,7 +106,8 @@ export const startExec = Effect.fnUntraced(function*(
       server: client.cluster.server,
       get protocol() {
         return `${connection.transport} ${connection.protocol}`
-      }
+      },
+      attempts
     }
     const describe = Effect.suspend(() =>
       Effect.annotateCurrentSpan({

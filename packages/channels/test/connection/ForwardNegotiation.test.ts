@@ -1,4 +1,5 @@
 import * as Negotiation from "@effect-k8s/channels/connection/ForwardNegotiation"
+import type { Answer } from "@effect-k8s/channels/connection/Negotiation"
 import { assert, describe, it } from "@effect/vitest"
 
 describe("forwarded connections are carried", () => {
@@ -11,7 +12,7 @@ describe("forwarded connections are carried", () => {
 })
 
 describe("a refusal", () => {
-  const rows: ReadonlyArray<readonly [refusal: Negotiation.Refusal, goesOn: boolean, name: string]> = [
+  const rows: ReadonlyArray<readonly [refusal: Answer, goesOn: boolean, name: string]> = [
     [{ code: 400, body: "text" }, true, "of a server before 1.30, which wants ports"],
     [{ code: 403, body: "empty" }, true, "of the subprotocol"],
     [{ code: 403, body: "text" }, true, "of SPDY's subprotocol"],
@@ -39,7 +40,7 @@ describe("a refusal", () => {
 
   it("of a role is one of all protocols by the same method, and of no other refusal", () => {
     const { remaining } = Negotiation
-    const role: Negotiation.Refusal = { code: 403, body: "status" }
+    const role: Answer = { code: 403, body: "status" }
     assert.deepStrictEqual(remaining(["spdy", "websocket"], "tunnel", role), ["spdy"])
     assert.deepStrictEqual(remaining(["websocket"], "spdy", role), ["websocket"])
     for (const refusal of [{ code: 403, body: "empty" }, { code: 400, body: "text" }] as const) {

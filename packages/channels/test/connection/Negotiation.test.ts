@@ -67,6 +67,22 @@ describe("offers", () => {
     }
   })
 
+  it("have no v4 over WebSocket where the end of stdin must be told, even by the caller's own choice", () => {
+    const { problem } = Negotiation
+    for (const asked of intents) {
+      for (const transport of ["auto", "websocket"] as const) {
+        for (const protocols of [[v4], [v5, v4]] as const) {
+          const why = problem(asked, { transport, protocols })
+          if (asked.halfClose) assert.include(why, `offer ${v5} alone`)
+          else assert.isUndefined(why)
+        }
+        assert.isUndefined(problem(asked, { transport, protocols: [v5] }))
+      }
+      assert.isUndefined(problem(asked, { transport: "spdy", protocols: [v4] }))
+      assert.isUndefined(problem(asked, { transport: "auto" }))
+    }
+  })
+
   it("are what the caller names, and nothing else", () => {
     for (const asked of intents) {
       assert.deepStrictEqual(described(asked, { transport: "auto", protocols: [v4] }), [`websocket ${v4}`])
@@ -112,6 +128,20 @@ describe("after a refusal", () => {
         for (const body of bodies) assert.deepStrictEqual(left(asked, { code, body }), [], `${code} ${body}`)
       }
       for (const code of [400, 405, 426, 501]) assert.deepStrictEqual(left(asked, { code, body: "status" }), [])
+    }
+  })
+
+  it("of anything else, the other transport is tried where asking twice does no harm and the answer is not final", () => {
+    const left = (code: number, body: Negotiation.Answer["body"]) => {
+      const [offer, ...rest] = offers(intent({}), { transport: "auto" })
+      return remaining(rest, { offer, code, body }, "always").map(Negotiation.describe)
+    }
+    for (const code of [502, 503, 504]) {
+      for (const body of bodies) assert.deepStrictEqual(left(code, body), [spdy], `${code} ${body}`)
+    }
+    assert.deepStrictEqual(left(200, "text"), [spdy])
+    for (const code of [301, 401, 404, 409, 429, 500]) {
+      for (const body of bodies) assert.deepStrictEqual(left(code, body), [], `${code} ${body}`)
     }
   })
 

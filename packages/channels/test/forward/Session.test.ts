@@ -44,6 +44,19 @@ describe("a session", () => {
       yield* timePasses
     }))
 
+  it.effect("that cannot be opened says all that was tried, whatever the last answer was", () =>
+    Effect.gen(function*() {
+      const server = yield* ForwardServer.make({ refuses: (method) => method === "GET" ? 400 : 401 })
+      const error = yield* Effect.flip(
+        Effect.provideService(PortForward.open(Target.pod("p")), KubeClient.KubeClient, server.client)
+      )
+      assert.strictEqual(error.reason._tag, "Unauthorized")
+      assert.deepStrictEqual(error.attempts?.map(({ code, protocol }) => [code, protocol]), [
+        [400, "tunnel SPDY/3.1+portforward.k8s.io"],
+        [401, "spdy portforward.k8s.io"]
+      ])
+    }))
+
   it.effect("does not ask again for what the cluster has just refused, or does not answer", () =>
     Effect.gen(function*() {
       const server = yield* ForwardServer.make()

@@ -54,6 +54,18 @@ describe("a subprotocol that the server does not know", () => {
       }
     }))
 
+  it.effect("is no choice of the caller's either: a stdin whose end cannot be said is asked of nobody", () =>
+    Effect.gen(function*() {
+      for (const protocols of [[v4], [v5, v4]] as const) {
+        for (const supervise of ["required", "never"] as const) {
+          const { asked, error } = yield* refused({}, { stdin: "pipe", supervise, protocols })
+          assert.strictEqual(error.reason._tag, "Encode")
+          assert.include(error.message, `offer ${v5} alone`)
+          assert.deepStrictEqual(asked, [])
+        }
+      }
+    }))
+
   it.effect("is tried after others by a bare command without a stdin: v5 last", () =>
     Effect.gen(function*() {
       const last = yield* started({ protocols: [v5] }, {})

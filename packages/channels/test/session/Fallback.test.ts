@@ -29,11 +29,15 @@ const succeed: Server.Script = (session) =>
 const started = (server: Server.ExecServer, options: ExecOptions = {}) =>
   Effect.provideService(Exec.on(target, { tty: true, ...options })(["psql"]), KubeClient, server.client)
 
+const unavailable = { kind: "Status", status: "Failure", reason: "ServiceUnavailable", message: "no node", code: 503 }
+
 /** Answers behind which a command may run. */
 const doubtful: ReadonlyArray<readonly [name: string, answer: Server.Answer]> = [
   ["a 502", { status: 502, body: "bad gateway" }],
   ["a 503 without a body", { status: 503 }],
   ["a 504", { status: 504, body: "upstream timed out" }],
+  ["a 503 with a Status", { status: 503, body: JSON.stringify(unavailable) }],
+  ["a 200", { status: 200, body: "<html>" }],
   ["a connection that is lost", { error: lost }],
   ["a 101 that answers another handshake", { upgradeWith: { "sec-websocket-accept": "AAAA", upgrade: "h2c" } }]
 ]
@@ -99,6 +103,46 @@ describe("after an answer behind which the command may run", () => {
       const broken = yield* Server.make({ refuse: () => ({ error: lost }) })
       assert.strictEqual((yield* Effect.flip(started(broken, { fallback: "always" }))).reason._tag, "Transport")
       assert.strictEqual(broken.asked.length, 2)
+    }))
+})
+
+describe("what was tried before", () => {
+  const forbidsWebSocket: Server.Settings = {
+    spdy: true,
+    refuse: ({ transport }) => transport === "websocket" ? { status: 501, body: "no upgrades" } : undefined
+  }
+
+  it.effect("is told by the error of a channel that came to be and was lost", () =>
+    Effect.gen(function*() {
+      const server = yield* Server.make({ ...forbidsWebSocket, script: (session) => session.connection.reset })
+      const handle = yield* started(server)
+      const error = yield* Effect.flip(handle.exitCode)
+      assert.strictEqual(error.reason._tag, "ConnectionLost")
+      assert.deepStrictEqual(error.channel.attempts, [{ protocol: interactive, code: 501, body: "no upgrades" }])
+      assert.include(error.message, `(spdy ${v4}, after ${interactive}: HTTP 501)`)
+    }))
+
+  it.effect("is told by an error that the last answer explains, and where there was one answer there is nothing to tell", () =>
+    Effect.gen(function*() {
+      const notFound = JSON.stringify({
+        kind: "Status",
+        status: "Failure",
+        reason: "NotFound",
+        code: 404,
+        message: "gone"
+      })
+      const refuse: Server.Settings["refuse"] = ({ transport }) =>
+        transport === "websocket" ? { status: 501 } : { status: 404, body: notFound }
+      const error = yield* Effect.flip(started(yield* Server.make({ refuse })))
+      assert.strictEqual(error.reason._tag, "NotFound")
+      assert.deepStrictEqual(error.attempts?.map(({ code, protocol }) => [code, protocol]), [
+        [501, interactive],
+        [404, spdy]
+      ])
+      assert.include(error.message, `(tried ${interactive}: HTTP 501; ${spdy}: HTTP 404)`)
+      const alone = yield* Effect.flip(started(yield* Server.make({ refuse: () => ({ status: 404, body: notFound }) })))
+      assert.isUndefined(alone.attempts)
+      assert.notInclude(alone.message, "tried")
     }))
 })
 

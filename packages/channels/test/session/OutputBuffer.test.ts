@@ -11,7 +11,7 @@ import * as TestClock from "effect/testing/TestClock"
 
 const error = new ChannelError.ChannelError({
   reason: new ChannelError.ConnectionLost({ bytesReceived: 3 }),
-  channel: { namespace: "n", pod: "p", container: undefined, command: "c", server: "s", protocol: "v5" }
+  channel: { namespace: "n", pod: "p", container: undefined, command: "c", server: "s", protocol: "v5", attempts: [] }
 })
 
 const bytes = (...values: ReadonlyArray<number>): Uint8Array => Uint8Array.from(values)
