@@ -9,12 +9,14 @@
  * Many connections, to many ports, share a few sockets. One that is refused or broken off fails by itself, with the
  * server's words; the session lives, and goes on with a new socket, or a new pod of that name, when the old one is gone.
  */
+import type { Tls } from "@effect-k8s/core/Endpoint"
 import type { KubeClient } from "@effect-k8s/core/KubeClient"
 import type { KubeError } from "@effect-k8s/core/KubeError"
 import { Platform } from "@effect-k8s/core/Transport"
 import type { TransportError } from "@effect-k8s/core/TransportError"
 import * as Effect from "effect/Effect"
-import type * as HttpClient from "effect/http/HttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientError from "effect/http/HttpClientError"
 import type * as Scope from "effect/Scope"
 import * as Listen from "./forward/listen.ts"
 import * as Session from "./forward/openSession.ts"
@@ -85,18 +87,32 @@ export const listen = (
 
 /** Options of `httpClient`. */
 export interface HttpOptions extends ForwardOptions {
-  /** What the program in the pod speaks; `"http"` unless told. Its certificate must be for the host of the URLs. */
+  /**
+   * What the program in the pod speaks; `"http"` unless told. Its certificate must be for the host of the URLs, or for
+   * `tls.serverName`.
+   */
   readonly scheme?: "http" | "https" | undefined
   /** The host of the URLs; `localhost` unless told. */
   readonly host?: string | undefined
+  /**
+   * How `"https"` verifies the program, and who we are to it: its own authority, the name in its certificate, a client
+   * certificate. Nothing of the cluster's TLS or credentials is used for it; the runtime's own trust is unless told.
+   */
+  readonly tls?: Tls | undefined
 }
 
 /**
  * A client of an HTTP server in a pod, whose connections are forwarded, and kept for later requests. Request URLs are on
- * `http://localhost` (see `HttpOptions`), with the port that was named when it is not the scheme's own.
+ * `http://localhost` (see `HttpOptions`), with the port that was named when it is not the scheme's own. Over TLS it is
+ * HTTP/2 where the server offers it and the runtime speaks it over a dialler: Node does, Deno does not.
  *
- * Fails with `KubeError` when the session cannot be opened. Requests fail as those of any `HttpClient`, with our error
- * among their causes.
+ * ```ts
+ * const client = yield* PortForward.httpClient(Target.pod("vault-0"), 8200, { scheme: "https", tls: { ca } })
+ * const health = yield* client.get("https://localhost:8200/v1/sys/health")
+ * ```
+ *
+ * Fails with `KubeError` when the session cannot be opened, and with `TransportError` when what `tls` holds cannot be
+ * used. Requests fail as those of any `HttpClient`; the cause of one without an answer is our `TransportError`.
  */
 export const httpClient = Effect.fnUntraced(function*(
   target: ForwardTarget.ForwardTarget,
@@ -112,6 +128,16 @@ export const httpClient = Effect.fnUntraced(function*(
   const number = yield* session.portOf(port)
   const url = new URL(`${options.scheme ?? "http"}://${options.host ?? "localhost"}`)
   url.port = String(number)
-  const { http } = yield* platform.transport({ url, dial: () => session.socket(port) })
-  return http
+  const { classify, http } = yield* platform.transport({ url, tls: options.tls, dial: () => session.socket(port) })
+  // Some runtimes pass on what breaks a connection that was made in words of their own.
+  return HttpClient.transformResponse(
+    http,
+    Effect.mapError((error) => {
+      if (error.reason._tag !== "TransportError") return error
+      const { cause, request } = error.reason
+      return new HttpClientError.HttpClientError({
+        reason: new HttpClientError.TransportError({ request, cause: classify(cause ?? error.reason) })
+      })
+    })
+  )
 })

@@ -7,6 +7,7 @@ import { rows as attach } from "./rows/attach.ts"
 import { rows as exec } from "./rows/exec.ts"
 import { rows as fallback } from "./rows/fallback.ts"
 import { rows as forwardEnds } from "./rows/forwardEnds.ts"
+import { rows as forwardHttp } from "./rows/forwardHttp.ts"
 import { rows as forwardLoad } from "./rows/forwardLoad.ts"
 import { rows as kill } from "./rows/kill.ts"
 import { rows as liveness } from "./rows/liveness.ts"
@@ -49,6 +50,7 @@ export const table: ReadonlyArray<Row> = [
   ...spdy,
   ...v4,
   ...portForward,
+  ...forwardHttp,
   ...forwardEnds,
   ...forwardLoad,
   ...proxy,

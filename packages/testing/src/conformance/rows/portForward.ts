@@ -8,7 +8,6 @@ import { Deployment, StatefulSet } from "@effect-k8s/core/apis/apps/v1"
 import { KubeClient } from "@effect-k8s/core/KubeClient"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Schedule from "effect/Schedule"
 import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
@@ -235,17 +234,5 @@ export const rows: ReadonlyArray<Row> = [
       yield* same(error.reason._tag, "PortUnavailable", `reason for ${port}`)
       yield* check(error.message.includes(words), `message for ${port}: ${error.message}`)
     }
-  }, { only: once }),
-  row("P15", "an HttpClient goes through the forward, and keeps its connection", function*() {
-    const { ports, server, target } = yield* Lab
-    const client = yield* PortForward.httpClient(target("web"), "http")
-    const before = server._tag === "TestCluster" ? (yield* server.cluster.pods.forwards()).length : 0
-    for (let i = 0; i < 5; i++) {
-      const response = yield* client.execute(HttpClientRequest.get(`http://localhost:${ports.http}/index.html`))
-      yield* same([response.status, yield* response.text], [200, "hello\n"], "answer")
-    }
-    if (server._tag === "Cluster") return
-    const connections = (yield* server.cluster.pods.forwards()).length - before
-    yield* check(connections <= 2, `${connections} connections for 5 requests`)
-  })
+  }, { only: once })
 ]
