@@ -22,7 +22,7 @@ import type { Forwarded } from "./ForwardLink.ts"
 
 /** A connection through a forwarded port. It ends with the scope that it was made in. */
 export interface Connection {
-  /** The port of the pod. */
+  /** The port of the pod: of the one that has taken its place, where the connection goes on with that. */
   readonly port: number
   /** What carries it. */
   readonly transport: ForwardTransport
@@ -50,8 +50,7 @@ export interface Owned extends Connection {
 
 /** What a connection is made with. */
 export interface Options {
-  readonly port: number
-  /** Asks for a connection; to be released. */
+  /** Asks for a connection, to the pod of that moment; to be released. */
   readonly connect: Effect.Effect<Forwarded, KubeError>
   /**
    * Looks for the pod anew, because it is gone from where it was, or may be: whether another connection may fare better.
@@ -61,7 +60,7 @@ export interface Options {
   readonly timeout: Duration.Duration
   /** When the end of what is sent is told. */
   readonly end: "withheld" | "at-once"
-  readonly info: ChannelError.ChannelInfo
+  readonly info: (port: number) => ChannelError.ChannelInfo
 }
 
 // What a request takes that a program writes before it has read anything.
@@ -82,7 +81,6 @@ const isBeforehand = (error: ChannelError.ChannelError): boolean =>
 export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Owned, KubeError | ChannelError.ChannelError, Scope.Scope> {
-  const { info, port } = options
   // What was sent so far, as long as it can be sent again.
   let kept: Array<Uint8Array> | undefined = []
   let keptBytes = 0
@@ -97,9 +95,9 @@ export const make = Effect.fnUntraced(function*(
       current = forwarded
     })))
 
-  const stalled = (): ChannelError.ChannelError => {
+  const stalled = ({ port }: Forwarded): ChannelError.ChannelError => {
     const reason = new ChannelError.PeerStalled({ silentMillis: Duration.toMillis(options.timeout) })
-    return new ChannelError.ChannelError({ reason, channel: info })
+    return new ChannelError.ChannelError({ reason, channel: options.info(port) })
   }
 
   /** Asks on another link. Nothing was sent on this one yet; whatever holds it up, new connections are better off there. */
@@ -108,7 +106,10 @@ export const make = Effect.fnUntraced(function*(
       first.link.retire()
       yield* first.release("reset")
       const second = yield* acquire
-      yield* Effect.timeoutOrElse(second.accepted, { duration: options.timeout, orElse: () => Effect.fail(stalled()) })
+      yield* Effect.timeoutOrElse(second.accepted, {
+        duration: options.timeout,
+        orElse: () => Effect.fail(stalled(second))
+      })
     })
 
   const dial: Effect.Effect<void, KubeError | ChannelError.ChannelError> = Effect.flatMap(
@@ -202,8 +203,13 @@ export const make = Effect.fnUntraced(function*(
   })
 
   return {
-    port,
-    transport: current!.link.carrier.transport,
+    // Of the pod that it goes to by now.
+    get port() {
+      return current!.port
+    },
+    get transport() {
+      return current!.link.carrier.transport
+    },
     read,
     write: Sink.fromTransform((upstream) =>
       Effect.gen(function*() {

@@ -42,7 +42,8 @@ export interface Session {
    * Connects to a port, by number, or by the name that the pod or service gives it. Closing the scope ends the connection.
    *
    * Fails with `KubeError` where there is no such port, or the session had to be opened anew and could not. That nothing
-   * listens in the pod, servers tell only afterwards: then reading fails, with `PortRefused`.
+   * listens in the pod, servers tell only afterwards: then reading fails, with `PortRefused`, or, where the pod is gone and
+   * none has taken its place, with `PodGone`.
    */
   readonly connect: (
     port: number | string
@@ -76,6 +77,10 @@ const liveness = ({ heartbeat }: ForwardOptions): Liveness.Settings => {
     keepAliveAfter: millis(heartbeat?.keepAliveAfter, Liveness.defaults.keepAliveAfter)
   }
 }
+
+/** The API server knows no such pod, or, which says so without a Status, the pod's node. */
+const isNowhere = (reason: KubeError.KubeErrorReason): boolean =>
+  reason._tag === "NotFound" || (reason._tag === "UnexpectedStatus" && reason.code === 404)
 
 /** Opens a session in the current scope. */
 export const openSession = Effect.fnUntraced(function*(
@@ -134,19 +139,9 @@ export const openSession = Effect.fnUntraced(function*(
     )
   }
 
-  const renewing = Semaphore.makeUnsafe(1)
-  const lookAgain = Effect.map(resolve, (found) => {
-    resolved = found
-  })
-
   const open = (port: number): Effect.Effect<ForwardLink.ForwardLink, KubeError.KubeError, Scope.Scope> =>
     Effect.flatMap(
-      // The pod that was selected may be gone, and another in its place.
-      Effect.catchIf(
-        carry(port),
-        (error) => "kind" in target && error.reason._tag === "NotFound",
-        () => Effect.andThen(renewing.withPermit(lookAgain), carry(port))
-      ),
+      carry(port),
       (carrier) =>
         carrier._tag === "Carrier"
           ? toLink(carrier)
@@ -171,29 +166,40 @@ export const openSession = Effect.fnUntraced(function*(
   const portOf = (port: number | string): Effect.Effect<number, KubeError.KubeError> =>
     Effect.suspend(() => resolved.port(port))
 
-  const renew = (failed: ForwardLink.Forwarded, isGone: boolean): Effect.Effect<boolean, KubeError.KubeError> =>
+  const renewing = Semaphore.makeUnsafe(1)
+  /** Looks for the pod anew, unless somebody has since it was `seen`. Gives whether another connection may fare better. */
+  const renew = (seen: number | undefined, isGone: boolean): Effect.Effect<boolean, KubeError.KubeError> =>
     renewing.withPermit(Effect.gen(function*() {
-      // Somebody has looked since.
-      if (generations.get(failed.link) !== generation) return true
+      if (seen !== generation) return true
       const { uid } = resolved
-      yield* lookAgain
+      resolved = yield* resolve
       if (!isGone && uid === resolved.uid) return false
       generation++
       yield* pool.retire
       return true
     }))
 
-  const connectOwned: Owned["connectOwned"] = Effect.fnUntraced(function*(asked) {
-    const port = yield* portOf(asked)
-    return yield* ForwardConnection.make({
-      port,
-      connect: pool.connect(port),
-      renew,
+  /** By the name or number that was asked for, because pods may have it at other ports. */
+  const connectTo = (asked: number | string) =>
+    Effect.suspend(() => {
+      const seen = generation
+      const once = Effect.flatMap(portOf(asked), pool.connect)
+      // The pod that was selected may be gone, and another in its place.
+      return Effect.catchIf(
+        once,
+        ({ reason }) => "kind" in target && isNowhere(reason),
+        () => Effect.andThen(Effect.interruptible(renew(seen, true)), once)
+      )
+    })
+
+  const connectOwned: Owned["connectOwned"] = (asked) =>
+    ForwardConnection.make({
+      connect: connectTo(asked),
+      renew: (failed, isGone) => renew(generations.get(failed.link), isGone),
       timeout: handshakeTimeout,
       end,
-      info: info(begun, port)
+      info: (port) => info(begun, port)
     })
-  })
 
   return {
     target,

@@ -23,9 +23,19 @@ import { acceptOf } from "./execServer.ts"
 /** What carries forwarded connections. */
 export type Carrier = "tunnel" | "spdy" | "websocket"
 
+/** A pod, which a service, a deployment and a stateful set `web` select. */
+export interface ServerPod {
+  readonly uid: string
+  /** Of the port that it names `http`. */
+  readonly http: number
+  /** It is being deleted; its node knows it no more. */
+  readonly isLeaving?: boolean | undefined
+}
+
 /** A forwarded connection, at the server. */
 export interface ServerPair {
   readonly socket: number
+  readonly pod: string
   readonly port: string
   /** Bytes that have come, and whether the client has ended or reset it. */
   readonly got: () => { readonly bytes: number; readonly ended: boolean; readonly reset: boolean }
@@ -79,6 +89,50 @@ const makeLine = (transport: Carrier) => {
   }
 }
 
+const podOf = (name: string, { http, isLeaving = false, uid }: ServerPod) => ({
+  kind: "Pod",
+  metadata: {
+    name,
+    namespace: "ns",
+    uid,
+    labels: { app: "web" },
+    ...(isLeaving ? { deletionTimestamp: "2026-01-01T00:00:00Z" } : {})
+  },
+  spec: { containers: [{ name: "main", ports: [{ name: "http", containerPort: http }] }] },
+  status: { phase: "Running" }
+})
+
+const notFound = (name: string) => ({
+  kind: "Status",
+  status: "Failure",
+  reason: "NotFound",
+  code: 404,
+  message: `"${name}" not found`
+})
+
+const kinds: Readonly<Record<string, string>> = { deployments: "Deployment", statefulsets: "StatefulSet" }
+
+/** What the server has of pods, and of what selects them. */
+const objects = (pods: ReadonlyMap<string, ServerPod>, { pathname }: URL): Response => {
+  const [resource = "", name] = pathname.split("/namespaces/ns/")[1]?.split("/") ?? []
+  const metadata = { name, namespace: "ns" }
+  switch (resource) {
+    case "pods": {
+      if (name === undefined) {
+        return Response.json({ kind: "PodList", items: Array.from(pods, ([name, pod]) => podOf(name, pod)) })
+      }
+      const pod = pods.get(name)
+      return pod === undefined ? Response.json(notFound(name), { status: 404 }) : Response.json(podOf(name, pod))
+    }
+    case "services": {
+      const ports = [{ name: "page", port: 80, targetPort: "http" }]
+      return Response.json({ kind: "Service", metadata, spec: { selector: { app: "web" }, ports } })
+    }
+    default:
+      return Response.json({ kind: kinds[resource], metadata, spec: { selector: { matchLabels: { app: "web" } } } })
+  }
+}
+
 /** Starts a server with one pod, `p`. */
 export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
   const pairs: Array<ServerPair> = []
@@ -87,7 +141,7 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
   const authorizations: Array<string | undefined> = []
   let sockets = 0
   let open = 0
-  let uid = "first"
+  const pods = new Map<string, ServerPod>([["p", { uid: "first", http: 80 }]])
 
   const serving = (serve: Effect.Effect<unknown, unknown>): Effect.Effect<void> =>
     Effect.suspend(() => {
@@ -100,7 +154,11 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
       }))
     )
 
-  const serveSpdy = (transport: Carrier, connection: MemoryTransport.MemoryConnection): Effect.Effect<void> =>
+  const serveSpdy = (
+    transport: Carrier,
+    pod: string,
+    connection: MemoryTransport.MemoryConnection
+  ): Effect.Effect<void> =>
     serving(Effect.gen(function*() {
       const socket = ++sockets
       const line = makeLine(transport)
@@ -130,6 +188,7 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
           }
           const pair: ServerPair = {
             socket,
+            pod,
             port: get("port"),
             got: () => ({ bytes: state.bytes, ended: state.ended, reset: state.reset }),
             heard: () => new TextDecoder().decode(state.last),
@@ -166,7 +225,11 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
       }
     }))
 
-  const serveChannels = (port: string, connection: MemoryTransport.MemoryConnection): Effect.Effect<void> =>
+  const serveChannels = (
+    port: string,
+    pod: string,
+    connection: MemoryTransport.MemoryConnection
+  ): Effect.Effect<void> =>
     serving(Effect.gen(function*() {
       const socket = ++sockets
       const frames = Frame.makeDecoder({ role: "server" })
@@ -177,6 +240,7 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
       const state = { bytes: 0, last: new Uint8Array(0), ended: false, reset: false }
       const pair: ServerPair = {
         socket,
+        pod,
         port,
         got: () => ({ bytes: state.bytes, ended: state.ended, reset: state.reset }),
         heard: () => new TextDecoder().decode(state.last),
@@ -204,21 +268,19 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
     }))
 
   const platform = MemoryTransport.platform({
-    request: () =>
-      Effect.sync(() =>
-        Response.json({
-          kind: "Pod",
-          metadata: { name: "p", namespace: "ns", uid },
-          spec: { containers: [{ name: "main" }] },
-          status: { phase: "Running" }
-        })
-      ),
+    request: (_, url) => Effect.sync(() => objects(pods, url)),
     upgrade: (request) =>
       Effect.sync(() => {
         const { pathname, searchParams } = Option.getOrThrow(HttpClientRequest.toUrl(request))
         asked.push(`${request.method} ${pathname.split("/").at(-1)}`)
         authorizations.push(request.headers["authorization"])
-        const status = settings.refuses?.(request.method, pathname)
+        const pod = pathname.split("/").at(-2) ?? ""
+        const status = settings.refuses?.(request.method, pathname) ??
+          (pods.get(pod)?.isLeaving === true ? 404 : undefined)
+        if (!pods.has(pod)) {
+          const body = new TextEncoder().encode(JSON.stringify(notFound(pod)))
+          return { _tag: "Refused", status: 404, headers: Headers.empty, body }
+        }
         const transport = transportOf(request)
         if (status !== undefined || !(settings.speaks ?? ["spdy"]).includes(transport)) {
           return { _tag: "Refused", status: status ?? 400, headers: Headers.empty, body: new Uint8Array(0) }
@@ -234,8 +296,8 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
           headers: Headers.fromInput(headers),
           serve: (connection) =>
             transport === "websocket"
-              ? serveChannels(searchParams.get("ports") ?? "0", connection)
-              : serveSpdy(transport, connection)
+              ? serveChannels(searchParams.get("ports") ?? "0", pod, connection)
+              : serveSpdy(transport, pod, connection)
         }
       })
   })
@@ -255,7 +317,9 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
     open: () => open,
     /** Another pod takes the name. */
     replace: () => {
-      uid = "second"
-    }
+      pods.set("p", { uid: "second", http: 80 })
+    },
+    /** The pods by name, to be changed. */
+    pods
   }
 })

@@ -5,6 +5,7 @@ import type { ChannelError } from "@effect-k8s/channels/ChannelError"
 import type { ForwardOptions } from "@effect-k8s/channels/ForwardOptions"
 import * as PortForward from "@effect-k8s/channels/PortForward"
 import * as Api from "@effect-k8s/core/Api"
+import { Deployment, StatefulSet } from "@effect-k8s/core/apis/apps/v1"
 import { Service } from "@effect-k8s/core/apis/core/v1"
 import type { KubeClient } from "@effect-k8s/core/KubeClient"
 import type { KubeError } from "@effect-k8s/core/KubeError"
@@ -93,6 +94,33 @@ export const withService = (spec: Service["spec"]): Effect.Effect<Service, KubeE
     Api.make(Service).create({ metadata: { name: "web" }, spec }),
     () => Effect.ignore(Api.make(Service).delete("web"))
   )
+
+/**
+ * A deployment and a stateful set `of-APP` that select pods by their label `app`, until the scope ends. They make none of
+ * their own.
+ */
+export const withSelecting = Effect.fnUntraced(function*(
+  app: string
+): Effect.fn.Return<void, KubeError, KubeClient | Scope.Scope> {
+  const [deployments, sets] = [Api.make(Deployment), Api.make(StatefulSet)]
+  const metadata = { name: `of-${app}` }
+  const spec = {
+    replicas: 0,
+    selector: { matchLabels: { app } },
+    template: {
+      metadata: { labels: { app } },
+      spec: { containers: [{ name: "main", image: "localhost/busybox:1" }] }
+    }
+  }
+  yield* Effect.acquireRelease(
+    deployments.create({ metadata, spec }),
+    () => Effect.ignore(deployments.delete(metadata.name))
+  )
+  yield* Effect.acquireRelease(
+    sets.create({ metadata, spec: { ...spec, serviceName: "web" } }),
+    () => Effect.ignore(sets.delete(metadata.name))
+  )
+})
 
 /** What a local client gets in answer to a text, until the end. */
 export const local = (host: string, port: number, text: string): Effect.Effect<string> =>

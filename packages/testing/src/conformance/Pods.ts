@@ -6,6 +6,7 @@ import { Pod, type PodInput, type PodSpec } from "@effect-k8s/core/apis/core/v1"
 import type { KubeClient } from "@effect-k8s/core/KubeClient"
 import type { KubeError } from "@effect-k8s/core/KubeError"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { Images } from "../pods/Images.ts"
 import * as ForwardPrograms from "./ForwardPrograms.ts"
@@ -37,10 +38,10 @@ const container = (kind: Lab.PodKind, name: string, of: string = image) => ({
   env: [{ name: "WHERE", value: `${kind}/${name}` }]
 })
 
-const podOf = (kind: Lab.PodKind, name: string, web: Web): PodInput => ({
+const podOf = (kind: Lab.PodKind, name: string, app: string, web: Web): PodInput => ({
   metadata: {
     name,
-    ...(kind === "web" ? { labels: { app: name } } : {}),
+    ...(kind === "web" ? { labels: { app } } : {}),
     ...(kind === "three" ? { annotations: { "kubectl.kubernetes.io/default-container": "side" } } : {})
   },
   spec: { terminationGracePeriodSeconds: 0, containers: containersOf(kind, web) }
@@ -82,15 +83,19 @@ export const images: Images = {
   "conformance/cat-less": { programs: ["sh", "sleep", "head", "echo"] }
 }
 
-/** Makes a pod of a kind in the client's namespace and waits until it runs. It is named for its kind unless told. */
+/**
+ * Makes a pod of a kind in the client's namespace and waits until it runs. It is named for its kind unless told; one of the
+ * kind `web` is labelled `app` for its name unless told.
+ */
 export const make = Effect.fnUntraced(function*(
   kind: Lab.PodKind,
   web: Web = { ports: ForwardPrograms.ownPorts, command: [] },
-  name: string = kind
+  name: string = kind,
+  app: string = name
 ): Effect.fn.Return<Pod, KubeError, KubeClient> {
   const pods = Api.make(Pod)
   // The service account of a new namespace takes its moment.
-  yield* pods.create(podOf(kind, name, web)).pipe(
+  yield* pods.create(podOf(kind, name, app, web)).pipe(
     Effect.retry({
       schedule: Schedule.spaced("200 millis"),
       times: 50,
@@ -98,4 +103,19 @@ export const make = Effect.fnUntraced(function*(
     })
   )
   return yield* Effect.repeat(pods.get(name), { schedule: Schedule.spaced("50 millis"), until: isRunning })
+})
+
+/** Deletes a pod without grace, and waits until it is gone. One that is not there is gone already. */
+export const remove = Effect.fnUntraced(function*(name: string): Effect.fn.Return<void, KubeError, KubeClient> {
+  const pods = Api.make(Pod)
+  yield* Effect.catchIf(
+    pods.delete(name, { gracePeriodSeconds: 0 }),
+    ({ reason }) => reason._tag === "NotFound",
+    () => Effect.void
+  )
+  yield* Effect.repeat(pods.getOption(name), {
+    schedule: Schedule.spaced("50 millis"),
+    until: Option.isNone,
+    times: 200
+  })
 })

@@ -3,8 +3,6 @@
  */
 import * as PortForward from "@effect-k8s/channels/PortForward"
 import * as Target from "@effect-k8s/channels/Target"
-import * as Api from "@effect-k8s/core/Api"
-import { Pod } from "@effect-k8s/core/apis/core/v1"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
@@ -12,11 +10,39 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as Net from "node:net"
 import * as ForwardFault from "../../pods/ForwardFault.ts"
-import { ask, eachTransport, echo, get, local, once, open, readAll, send, shared } from "../Forwards.ts"
+import {
+  ask,
+  eachTransport,
+  echo,
+  get,
+  local,
+  once,
+  open,
+  readAll,
+  send,
+  shared,
+  transports,
+  withSelecting,
+  withService
+} from "../Forwards.ts"
 import { Lab } from "../Lab.ts"
 import * as Pods from "../Pods.ts"
 import { check, failureOf, reasonOf, type Row, row, same } from "../Row.ts"
 import * as Scripted from "../Scripted.ts"
+
+/** A pod of the kind `web` to be removed, until the scope ends. */
+const withVictim = (web: Pods.Web, name: string, app?: string) =>
+  Effect.acquireRelease(
+    Pods.make("web", web, name, app),
+    () => Effect.ignore(Pods.remove(name))
+  )
+
+/** Waits until the pod's program answers. */
+const answersAt = (forward: PortForward.Session, port: string) =>
+  Effect.retry(
+    Effect.flatMap(ask(forward, port, get), (page) => check(page.endsWith("hello\n"), `page: ${page}`)),
+    { schedule: Schedule.spaced("100 millis"), times: 50 }
+  )
 
 /** The rows, in the order of the list of cases. */
 export const rows: ReadonlyArray<Row> = [
@@ -179,24 +205,70 @@ export const rows: ReadonlyArray<Row> = [
   }, { only: once, scripted: "real servers do it only by chance" }),
   row("B7", "when another pod has taken the name, new connections reach it", function*() {
     const { server } = yield* Lab
-    const pods = Api.make(Pod)
     const web = yield* Pods.webOf(server)
-    const remove = Effect.gen(function*() {
-      yield* Effect.ignore(pods.delete("victim", { gracePeriodSeconds: 0 }))
-      yield* Effect.repeat(Effect.option(pods.getOption("victim")), {
-        schedule: Schedule.spaced("50 millis"),
-        until: (found) => found._tag === "Some" && found.value._tag === "None",
-        times: 200
-      })
-    })
-    yield* Effect.addFinalizer(() => Effect.ignore(remove))
-    yield* Pods.make("web", web, "victim")
+    yield* withVictim(web, "victim")
     const forward = yield* PortForward.open(Target.pod("victim"))
-    const listens = Effect.retry(ask(forward, "http", get), { schedule: Schedule.spaced("100 millis"), times: 50 })
-    yield* check((yield* listens).endsWith("hello\n"), "the first pod")
-    yield* remove
+    yield* answersAt(forward, "http")
+    yield* Pods.remove("victim")
     yield* Pods.make("web", web, "victim")
     yield* Effect.sleep("1 second")
     yield* check((yield* ask(forward, "http", get)).endsWith("hello\n"), "the second pod, at the first try")
+  }, { only: once }),
+  row(
+    "B7",
+    "a connection that is open when its pod goes fails, and later ones as long as there is no other",
+    function*() {
+      const { server } = yield* Lab
+      const web = yield* Pods.webOf(server)
+      for (const transport of yield* transports) {
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* withVictim(web, "victim")
+          const forward = yield* PortForward.open(Target.pod("victim"), { transport })
+          yield* answersAt(forward, "http")
+          const connection = yield* forward.connect("lab")
+          // What the program does not read is lost with it, so the kernel tells its end from one in order.
+          yield* Effect.forkScoped(send(connection, `swallow\n${"unread".repeat(200_000)}`))
+          const reading = yield* Effect.forkScoped(reasonOf(readAll(connection)))
+          yield* Effect.sleep("500 millis")
+          yield* check(reading.pollUnsafe() === undefined, `the connection over ${transport} has ended before its pod`)
+          yield* Pods.remove("victim")
+          const open = yield* Fiber.join(reading)
+          const expected = server._tag === "TestCluster" ? ["PortReset"] : ["PortReset", "PodGone", "ConnectionLost"]
+          yield* check(expected.includes(open), `reason of the open one over ${transport}: ${open}`)
+          // What carries connections may outlive the pod; then it is what is read that tells.
+          const later = yield* reasonOf(ask(forward, "lab", "late 0\n"))
+          const told = transport === "websocket" ? ["NotFound"] : ["PodGone", "NotFound"]
+          yield* check(told.includes(later), `reason of the next one over ${transport}: ${later}`)
+        }))
+      }
+    },
+    { only: once }
+  ),
+  row("B7", "a session to what selects pods goes on with a pod of another name, at its ports", function*() {
+    const { server } = yield* Lab
+    // On a TestCluster each has ports of its own.
+    const [first, second] = [yield* Pods.webOf(server), yield* Pods.webOf(server)]
+    const app = "victims"
+    yield* withSelecting(app)
+    yield* withService({ selector: { app }, ports: [{ name: "page", port: 80, targetPort: "http" }] })
+    const targets = [
+      [PortForward.service("web"), "page"],
+      [PortForward.deployment(`of-${app}`), "http"],
+      [PortForward.statefulSet(`of-${app}`), "http"]
+    ] as const
+    for (const [target, port] of targets) {
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* withVictim(first, "victim-a", app)
+        const forward = yield* PortForward.open(target)
+        yield* answersAt(forward, port)
+        yield* same(yield* forward.pod, "victim-a", `pod of the ${target.kind}`)
+        yield* withVictim(second, "victim-b", app)
+        yield* Pods.remove("victim-a")
+        yield* Effect.sleep("1 second")
+        const page = yield* ask(forward, port, get)
+        yield* check(page.endsWith("hello\n"), `the other pod of the ${target.kind}, at the first try: ${page}`)
+        yield* same(yield* forward.pod, "victim-b", `pod of the ${target.kind} afterwards`)
+      }))
+    }
   }, { only: once })
 ]

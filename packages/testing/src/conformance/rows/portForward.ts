@@ -3,8 +3,6 @@
  */
 import * as PortForward from "@effect-k8s/channels/PortForward"
 import * as Target from "@effect-k8s/channels/Target"
-import * as Api from "@effect-k8s/core/Api"
-import { Deployment, StatefulSet } from "@effect-k8s/core/apis/apps/v1"
 import { KubeClient } from "@effect-k8s/core/KubeClient"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -13,7 +11,20 @@ import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as Faults from "../../Faults.ts"
 import * as Clients from "../Clients.ts"
-import { ask, eachTransport, echo, get, local, once, open, readAll, send, shared, withService } from "../Forwards.ts"
+import {
+  ask,
+  eachTransport,
+  echo,
+  get,
+  local,
+  once,
+  open,
+  readAll,
+  send,
+  shared,
+  withSelecting,
+  withService
+} from "../Forwards.ts"
 import { Lab } from "../Lab.ts"
 import * as RandomData from "../RandomData.ts"
 import { check, failureOf, type Row, row, same } from "../Row.ts"
@@ -191,29 +202,7 @@ export const rows: ReadonlyArray<Row> = [
   }, { only: once }),
   row("P13", "a deployment and a stateful set lead to a pod that they select, with the pod's ports", function*() {
     const { ports } = yield* Lab
-    // They have no pods of their own: what is found is found by their selectors.
-    const selecting = (app: string) => ({
-      metadata: { name: `of-${app}` },
-      spec: {
-        replicas: 0,
-        selector: { matchLabels: { app } },
-        template: {
-          metadata: { labels: { app } },
-          spec: { containers: [{ name: "main", image: "localhost/busybox:1" }] }
-        }
-      }
-    })
-    const [deployments, sets] = [Api.make(Deployment), Api.make(StatefulSet)]
-    for (const app of ["web", "nobody"]) {
-      yield* Effect.acquireRelease(
-        deployments.create(selecting(app)),
-        () => Effect.ignore(deployments.delete(`of-${app}`))
-      )
-      yield* Effect.acquireRelease(
-        sets.create({ ...selecting(app), spec: { ...selecting(app).spec, serviceName: "web" } }),
-        () => Effect.ignore(sets.delete(`of-${app}`))
-      )
-    }
+    for (const app of ["web", "nobody"]) yield* withSelecting(app)
     for (const select of [PortForward.deployment, PortForward.statefulSet]) {
       const forward = yield* PortForward.open(select("of-web"))
       yield* same(yield* forward.pod, "web", "pod")
