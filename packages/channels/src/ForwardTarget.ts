@@ -56,7 +56,7 @@ export interface Resolved {
   /** Nothing where the pod may not be read. */
   readonly uid: string | undefined
   /** Which port of the pod is meant. Fails with `PortUnavailable`. */
-  readonly port: (port: number | string) => Effect.Effect<number, KubeError.KubeError>
+  readonly port: (port: number | string) => Effect.Effect<PodPorts.Found, KubeError.KubeError>
 }
 
 /** For reading: `service shop/web`, `pod web-0`. */
@@ -102,7 +102,7 @@ export const resolve = Effect.fnUntraced(function*(
     port: (port) => {
       const found = portOf(port)
       return found._tag === "Port"
-        ? Effect.succeed(found.port)
+        ? Effect.succeed(found)
         : Effect.fail(fail(new KubeError.PortUnavailable({ port: String(port), description: found.description })))
     }
   })

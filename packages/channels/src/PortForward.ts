@@ -103,8 +103,9 @@ export interface HttpOptions extends ForwardOptions {
 
 /**
  * A client of an HTTP server in a pod, whose connections are forwarded, and kept for later requests. Request URLs are on
- * `http://localhost` (see `HttpOptions`), with the port that was named when it is not the scheme's own. Over TLS it is
- * HTTP/2 where the server offers it and the runtime speaks it over a dialler: Node does, Deno does not.
+ * `http://localhost` (see `HttpOptions`), with the port that was named, which is a service's own for a service, when it is
+ * not the scheme's. Over TLS it is HTTP/2 where the server offers it and the runtime speaks it over a dialler: Node does,
+ * Deno does not.
  *
  * ```ts
  * const client = yield* PortForward.httpClient(Target.pod("vault-0"), 8200, { scheme: "https", tls: { ca } })
@@ -125,9 +126,9 @@ export const httpClient = Effect.fnUntraced(function*(
 > {
   const platform = yield* Platform
   const session = yield* Session.openSession(target, options)
-  const number = yield* session.portOf(port)
+  const { asked } = yield* session.portOf(port)
   const url = new URL(`${options.scheme ?? "http"}://${options.host ?? "localhost"}`)
-  url.port = String(number)
+  url.port = String(asked)
   const { classify, http } = yield* platform.transport({ url, tls: options.tls, dial: () => session.socket(port) })
   // Some runtimes pass on what breaks a connection that was made in words of their own.
   return HttpClient.transformResponse(

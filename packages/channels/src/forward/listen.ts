@@ -14,11 +14,14 @@ import { type Listener, type ListenError, Listeners } from "../Listeners.ts"
 import { openSession, type Session } from "./openSession.ts"
 import { relay, type RelayError } from "./relay.ts"
 
-/** A port to listen on, and where its connections go. A number or a name alone is both, as with kubectl. */
+/**
+ * A port to listen on, and where its connections go. A number alone is both, and so is the number of a name, as with
+ * kubectl: a service's own, wherever the service sends it.
+ */
 export type ForwardedPort = number | string | {
   /** The pod's or service's port, by number or name. */
   readonly remote: number | string
-  /** 0 is a free one. The number of the pod's port unless told. */
+  /** 0 is a free one. The number of `remote` unless told: `svc/web 80` listens at 80, wherever the service sends it. */
   readonly local?: number | undefined
 }
 
@@ -92,11 +95,11 @@ export const listen = Effect.fnUntraced(function*(
 
   const wanted = yield* Effect.forEach(ports, (port): Effect.Effect<Wanted, KubeError> => {
     const asked = typeof port === "object" ? port.remote : port
-    return Effect.map(session.portOf(asked), (remote) => {
-      // `kubectl port-forward svc/web 80` listens at 80, wherever the service sends it.
-      const same = typeof asked === "number" ? asked : remote
-      return { asked, remote, local: typeof port === "object" ? port.local ?? same : same }
-    })
+    return Effect.map(session.portOf(asked), (found) => ({
+      asked,
+      remote: found.port,
+      local: (typeof port === "object" ? port.local : undefined) ?? found.asked
+    }))
   })
 
   const broken = (port: number, error: RelayError): Effect.Effect<void> =>

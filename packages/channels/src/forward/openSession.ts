@@ -17,6 +17,7 @@ import * as Liveness from "../session/Liveness.ts"
 import * as ForwardConnection from "./ForwardConnection.ts"
 import * as ForwardLink from "./ForwardLink.ts"
 import * as ForwardPool from "./ForwardPool.ts"
+import type * as PodPorts from "./podPorts.ts"
 import { toSocket } from "./toSocket.ts"
 
 /** Counts of the moment. */
@@ -62,7 +63,7 @@ export interface Owned extends Session {
   readonly connectOwned: (
     port: number | string
   ) => Effect.Effect<ForwardConnection.Owned, KubeError.KubeError | ChannelError, Scope.Scope>
-  readonly portOf: (port: number | string) => Effect.Effect<number, KubeError.KubeError>
+  readonly portOf: (port: number | string) => Effect.Effect<PodPorts.Found, KubeError.KubeError>
 }
 
 const defaultSockets = 4
@@ -163,8 +164,7 @@ export const openSession = Effect.fnUntraced(function*(
     "k8s.refused": attempts.map(KubeError.describeAttempt)
   })
 
-  const portOf = (port: number | string): Effect.Effect<number, KubeError.KubeError> =>
-    Effect.suspend(() => resolved.port(port))
+  const portOf: Owned["portOf"] = (port) => Effect.suspend(() => resolved.port(port))
 
   const renewing = Semaphore.makeUnsafe(1)
   /** Looks for the pod anew, unless somebody has since it was `seen`. Gives whether another connection may fare better. */
@@ -183,7 +183,7 @@ export const openSession = Effect.fnUntraced(function*(
   const connectTo = (asked: number | string) =>
     Effect.suspend(() => {
       const seen = generation
-      const once = Effect.flatMap(portOf(asked), pool.connect)
+      const once = Effect.flatMap(portOf(asked), ({ port }) => pool.connect(port))
       // The pod that was selected may be gone, and another in its place.
       return Effect.catchIf(
         once,

@@ -10,9 +10,17 @@ export interface HasPorts {
   readonly spec: Pick<Pod["spec"], "containers" | "initContainers">
 }
 
+/** A port that was found. */
+export interface Found {
+  /** The pod's. */
+  readonly port: number
+  /** The number that was asked for, by itself or by its name: a service's is the service's, wherever that sends it. */
+  readonly asked: number
+}
+
 /** A port, or the sentence that says why it is none. */
 export type Port =
-  | { readonly _tag: "Port"; readonly port: number }
+  | ({ readonly _tag: "Port" } & Found)
   | { readonly _tag: "NoPort"; readonly description: string }
 
 const maxPort = 65_535
@@ -22,6 +30,8 @@ export const isPort = (port: number): boolean => Number.isInteger(port) && port 
 
 /** What is said of a number that can not. */
 export const outOfRange = (port: number): string => `${port} is no port: ports are 1 to ${maxPort}`
+
+const found = (port: number): Port => ({ _tag: "Port", port, asked: port })
 
 const noPort = (description: string): Port => ({ _tag: "NoPort", description })
 
@@ -38,7 +48,7 @@ export const ofPod = (pod: HasPorts, port: number | string): Port => {
   if (typeof port === "number") {
     if (!isPort(port)) return noPort(outOfRange(port))
     const known = ports.filter(({ containerPort }) => containerPort === port)
-    return known.length > 0 && !known.some(({ protocol }) => isTcp(protocol)) ? notUdp(port) : { _tag: "Port", port }
+    return known.length > 0 && !known.some(({ protocol }) => isTcp(protocol)) ? notUdp(port) : found(port)
   }
   const named = ports.find(({ name }) => name === port)
   if (named === undefined) {
@@ -46,26 +56,27 @@ export const ofPod = (pod: HasPorts, port: number | string): Port => {
     const others = names.length === 0 ? "its containers name no port" : `it has ${names.join(", ")}`
     return noPort(`pod ${pod.metadata.name} has no port named ${port}; ${others}`)
   }
-  return isTcp(named.protocol) ? { _tag: "Port", port: named.containerPort } : notUdp(port)
+  return isTcp(named.protocol) ? found(named.containerPort) : notUdp(port)
 }
 
 /**
- * A port of a service, by number or name, is what the service sends it to: a port of the pod, by number or name, the same
- * number where nothing is said, and for a headless service, which sends nothing anywhere.
+ * A port of a service, by number or name, is what the service sends it to: a port of the pod, by number or name, and the
+ * same number where nothing is said. A headless service sends nothing anywhere, so its numbers are the pod's, asked for by
+ * themselves or by their names, and `targetPort` means nothing, as the API's documents say.
  */
 export const ofService = (service: Pick<Service, "metadata" | "spec">, pod: HasPorts, port: number | string): Port => {
   const { clusterIP, ports = [] } = service.spec
   const matching = ports.filter((one) => one.port === port || one.name === port)
-  const found = matching.find(({ protocol }) => isTcp(protocol))
-  if (found === undefined) {
+  const one = matching.find(({ protocol }) => isTcp(protocol))
+  if (one === undefined) {
     if (matching.length > 0) return notUdp(port)
-    const known = ports.map((one) => one.name === undefined ? one.port : `${one.port} (${one.name})`)
+    const known = ports.map(({ name, port }) => name === undefined ? port : `${port} (${name})`)
     const others = known.length === 0 ? "it has none" : `it has ${known.join(", ")}`
     return noPort(`service ${service.metadata.name} has no port ${port}; ${others}`)
   }
-  if (clusterIP === "None" && typeof port === "number") return ofPod(pod, port)
-  const target = found.targetPort
-  return ofPod(pod, target === undefined || target === 0 || target === "" ? found.port : target)
+  const target = clusterIP === "None" ? undefined : one.targetPort
+  const ofTarget = ofPod(pod, target === undefined || target === 0 || target === "" ? one.port : target)
+  return ofTarget._tag === "Port" ? { ...ofTarget, asked: one.port } : ofTarget
 }
 
 /** A selector in the API's text form. */

@@ -16,7 +16,8 @@ const pod: PodPorts.HasPorts = {
   }
 }
 
-const port = (number: number): PodPorts.Port => ({ _tag: "Port", port: number })
+/** A port of the pod, and the number that was asked for. */
+const port = (number: number, asked = number): PodPorts.Port => ({ _tag: "Port", port: number, asked })
 
 describe("P1: a port of a pod", () => {
   const rows: ReadonlyArray<readonly [port: number | string, expected: number | RegExp]> = [
@@ -70,14 +71,22 @@ describe("P14: a port of a service", () => {
     [83, /no port named nope/],
     [53, /UDP/],
     [8080, /service web has no port 8080; it has 80 \(page\), 81 \(number\)/],
-    // A headless service sends nothing anywhere: its numbers are the pod's.
+    // A headless service sends nothing anywhere: its numbers are the pod's, by their names too, as for kubectl.
     [80, 80, "None"],
-    ["page", 8080, "None"]
+    ["page", 80, "None"],
+    ["number", 81, "None"],
+    [8080, /service web has no port 8080/, "None"],
+    ["nope", /service web has no port nope/, "None"],
+    ["dns", /UDP/, "None"],
+    [0, /service web has no port 0/, "None"]
   ]
   for (const [asked, expected, clusterIP] of rows) {
     it(`${asked}${clusterIP === undefined ? "" : ` without a cluster IP`} is ${expected}`, () => {
-      const found = PodPorts.ofService(service(clusterIP), pod, asked)
-      if (typeof expected === "number") assert.deepStrictEqual(found, port(expected))
+      const { metadata, spec } = service(clusterIP)
+      const found = PodPorts.ofService({ metadata, spec }, pod, asked)
+      // A name stands for the service's number, at which listeners listen.
+      const number = typeof asked === "number" ? asked : spec.ports.find(({ name }) => name === asked)?.port
+      if (typeof expected === "number") assert.deepStrictEqual(found, port(expected, number))
       else assert.match(found._tag === "NoPort" ? found.description : "a port", expected)
     })
   }

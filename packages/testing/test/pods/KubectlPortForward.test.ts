@@ -1,9 +1,11 @@
 /**
  * Unmodified kubectl forwards ports: 1.28 to 1.30 over SPDY, 1.31 and later through the tunnel.
  */
+import * as PodPorts from "@effect-k8s/channels/forward/podPorts"
 import * as ForwardPrograms from "@effect-k8s/testing/conformance/ForwardPrograms"
 import * as ForwardFault from "@effect-k8s/testing/pods/ForwardFault"
-import type * as TestCluster from "@effect-k8s/testing/TestCluster"
+import type * as Json from "@effect-k8s/testing/store/Json"
+import * as TestCluster from "@effect-k8s/testing/TestCluster"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { type ChildProcess, spawn } from "node:child_process"
@@ -11,7 +13,7 @@ import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { container, start } from "../support/Cluster.ts"
+import { awaitPod, container, isReady, start } from "../support/Cluster.ts"
 import { eventually } from "../support/Eventually.ts"
 import { installed } from "../support/Kubectl.ts"
 
@@ -59,8 +61,14 @@ const exchange = (port: number, text: string, enough = Infinity): Effect.Effect<
     return Effect.sync(() => socket.destroy())
   })
 
-const ports = (running: Running): ReadonlyArray<number> =>
-  [...running.out().matchAll(/127\.0\.0\.1:(\d+) ->/g)].map(([, port]) => Number(port))
+/** What is listened on, and the pod's port that each leads to. */
+const forwardings = (running: Running): ReadonlyArray<readonly [local: number, remote: number]> =>
+  [...running.out().matchAll(/127\.0\.0\.1:(\d+) -> (\d+)/g)].map(([, local, remote]) => [
+    Number(local),
+    Number(remote)
+  ])
+
+const ports = (running: Running): ReadonlyArray<number> => forwardings(running).map(([local]) => local)
 
 describe.skipIf(chosen.length === 0)("kubectl port-forward (skipped where none is on the path)", () => {
   for (const { minor, name, path: file } of chosen) {
@@ -108,6 +116,49 @@ describe.skipIf(chosen.length === 0)("kubectl port-forward (skipped where none i
         }),
       60_000
     )
+  }
+
+  for (const clusterIP of [undefined, "None"]) {
+    const kind = clusterIP === undefined ? "service" : "headless service"
+    it.live(`P14: takes the ports of a ${kind} for the same ports of the pod as we do, and listens at the same`, () =>
+      Effect.gen(function*() {
+        const file = chosen.at(-1)!.path
+        // Two that are free here, to listen at; what they lead to is not asked.
+        const { http: byTarget, lab: bySelf } = yield* ForwardPrograms.freePorts
+        const cluster = yield* TestCluster.make({ tls: true })
+        const create = (resource: "pods" | "services", object: Json.JsonObject) => {
+          const row = cluster.registry.catalogue.find("", "v1", resource)
+          assert.isDefined(row)
+          return Effect.orDie(cluster.registry.create(row, "default", object))
+        }
+        const pod = { containers: [{ name: "main", image: "i", ports: [{ name: "http", containerPort: 8080 }] }] }
+        yield* create("pods", { metadata: { name: "p", labels: { app: "web" } }, spec: pod })
+        const spec = {
+          selector: { app: "web" },
+          ...(clusterIP === undefined ? {} : { clusterIP }),
+          ports: [{ name: "page", port: byTarget, targetPort: "http" }, { name: "same", port: bySelf }]
+        }
+        yield* create("services", { metadata: { name: "web" }, spec })
+        yield* awaitPod(cluster, isReady)
+        const metadata = { name: "web", uid: "", resourceVersion: "", creationTimestamp: "" }
+        const ours = (asked: number | string): ReturnType<typeof forwardings> => {
+          const found = PodPorts.ofService({ metadata, spec }, { metadata, spec: pod }, asked)
+          return found._tag === "Port" ? [[found.asked, found.port]] : []
+        }
+
+        for (const asked of ["page", "same", byTarget, bySelf]) {
+          const running = yield* portForward(file, cluster, ["svc/web", String(asked)])
+          yield* eventually(Effect.sync(() => forwardings(running)), (all) => assert.lengthOf(all, 1, running.err()))
+          assert.deepStrictEqual(ours(asked), forwardings(running), `port ${asked}`)
+          running.child.kill("SIGKILL")
+          yield* eventually(Effect.sync(() => running.child.signalCode), (signal) => assert.isNotNull(signal))
+        }
+        for (const asked of ["nope", 8080]) {
+          const running = yield* portForward(file, cluster, ["svc/web", String(asked)])
+          yield* eventually(Effect.sync(running.code), (code) => assert.strictEqual(code, 1))
+          assert.deepStrictEqual(ours(asked), [], `port ${asked}`)
+        }
+      }))
   }
 
   it.live("says what the server says: no such pod, and no such port in the pod", () =>
