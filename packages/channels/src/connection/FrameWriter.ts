@@ -29,35 +29,33 @@ export const make: Effect.Effect<FrameWriter, never, Scope.Scope> = Effect.map(S
   const lock = Semaphore.makeUnsafe(1)
   // Only the end of the scope cuts a write short. What was written behind it would pass for the rest of its frame.
   let broken = false
-  const settle = (exit: Exit.Exit<void, TransportError>): Effect.Effect<unknown> => {
+  const settle = (exit: Exit.Exit<void, TransportError>): Effect.Effect<void> => {
     if (Exit.isFailure(exit)) broken = true
-    return lock.release(1)
+    return Effect.void
   }
+  /** Starts a write in the connection's scope, up to where it has to wait: it keeps its place, whatever comes next. */
+  const start = (write: Effect.Effect<void, TransportError>) =>
+    Effect.forkIn(lock.withPermit(write), scope, { startImmediately: true })
   return {
-    // The write itself runs in the connection's scope: the caller may be interrupted while a frame is half way out, and
-    // the memory of the frame must stay until it is out. It starts at once, or the end of the scope could come first.
+    // The caller may be interrupted while a frame is half way out, and the memory of the frame must stay until it is out.
+    // So all of it runs in the connection's scope, the wait for its turn too: a turn that the caller had taken would be
+    // lost with it, if it was interrupted before the write had begun, and nothing could ever be written again.
     exclusively: (write) =>
       Effect.uninterruptibleMask((restore) => {
         let begun = false
-        const writing = Effect.onExit(
-          Effect.suspend(() => {
-            begun = true
-            return write
-          }),
-          settle
-        )
-        return restore(lock.take(1)).pipe(
-          Effect.andThen(Effect.forkIn(writing, scope, { startImmediately: true })),
-          // In a scope that has ended nothing begins, and so nothing would give the lock back.
-          Effect.tap(() => begun ? Effect.void : lock.release(1)),
-          Effect.flatMap((fiber) => restore(Fiber.join(fiber)))
-        )
+        const writing = start(Effect.suspend(() => {
+          begun = true
+          return Effect.onExit(write, settle)
+        }))
+        return Effect.flatMap(writing, (fiber) =>
+          Effect.onInterrupt(restore(Fiber.join(fiber)), () => {
+            if (begun) return Effect.void
+            // At once: before another effect it could begin.
+            fiber.interruptUnsafe()
+            return Effect.asVoid(Fiber.await(fiber))
+          }))
       }),
-    // One fiber is enough where nobody waits: only the end of the scope interrupts it.
-    later: (write) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.andThen(restore(lock.take(1)), Effect.ignore(Effect.onExit(restore(write), settle)))
-      ).pipe(Effect.forkIn(scope, { startImmediately: true }), Effect.asVoid),
+    later: (write) => Effect.asVoid(start(Effect.ignore(Effect.onExit(write, settle)))),
     lastly: (write) => Effect.ignore(lock.withPermit(Effect.suspend(() => broken ? Effect.void : write)))
   }
 })
