@@ -69,26 +69,25 @@ export const answering = (
   next: () => Uint8Array | undefined,
   send: (answer: Uint8Array) => Effect.Effect<void, TransportError>
 ): Effect.Effect<void> => {
-  let isAnswering = false
-  return Effect.suspend(() => {
-    if (isAnswering) return Effect.void
-    let answer = next()
-    if (answer === undefined) return Effect.void
-    isAnswering = true
-    return Effect.whileLoop({
-      while: () => answer !== undefined,
-      body: () => answer === undefined ? Effect.void : Effect.ignore(send(answer)),
-      step: () => {
-        answer = next()
-      }
-    }).pipe(
-      Effect.ensuring(Effect.sync(() => {
-        isAnswering = false
-      })),
-      Effect.forkIn(scope),
-      Effect.asVoid
-    )
-  })
+  // What is being sent.
+  let answer: Uint8Array | undefined
+  const answerAll = Effect.whileLoop({
+    while: () => answer !== undefined,
+    body: () => answer === undefined ? Effect.void : Effect.ignore(send(answer)),
+    step: () => {
+      answer = next()
+    }
+  }).pipe(Effect.onError(() =>
+    Effect.sync(() => {
+      answer = undefined
+    })
+  ))
+  // A reader that is interrupted between a question and the fiber that answers it would leave all later ones without.
+  return Effect.uninterruptible(Effect.suspend(() => {
+    if (answer !== undefined) return Effect.void
+    answer = next()
+    return answer === undefined ? Effect.void : Effect.asVoid(Effect.forkIn(answerAll, scope))
+  }))
 }
 
 /** The chunks as payloads of at most 32 KiB: long ones cut, short ones that fit into one payload joined. */

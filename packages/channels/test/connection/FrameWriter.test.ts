@@ -90,3 +90,24 @@ describe("a write in the background", () => {
       assert.isTrue(yield* ends(lastly(Effect.void)), `step ${step}`)
     })))
 })
+
+describe("answers to the peer", () => {
+  it.effect("are given on when the reader that had to give one was interrupted, at whichever step it was", () =>
+    atEachStep(Effect.fnUntraced(function*(step, often) {
+      const scope = yield* Effect.scope
+      const sent: Array<number> = []
+      const asked: Array<Uint8Array> = []
+      const answer = FrameWriter.answering(scope, () => asked.shift(), ([question]) =>
+        Effect.sync(() => {
+          sent.push(question ?? 0)
+        }))
+      asked.push(Uint8Array.of(1))
+      const reader = yield* Effect.forkChild(often(answer))
+      yield* letRun(step)
+      yield* Fiber.interrupt(reader)
+      asked.push(Uint8Array.of(2))
+      yield* answer
+      yield* letRun(steps)
+      assert.deepStrictEqual(sent, [1, 2], `step ${step}`)
+    })))
+})
