@@ -32,7 +32,10 @@ export interface ListenOptions extends ForwardOptions {
    * reach them can reach the pod.
    */
   readonly addresses?: readonly [string, ...ReadonlyArray<string>] | undefined
-  /** How long the pod may be silent after a local peer has ended its way; 1 minute unless told. */
+  /**
+   * How long the pod may be silent after a local peer has ended its way, before the connection is broken off; 1 minute
+   * unless told.
+   */
   readonly lingerAfterEnd?: Duration.Input | undefined
   /** Told of each connection that was broken off, and why; logged at debug level unless told. */
   readonly onBroken?: ((port: number, error: RelayError) => Effect.Effect<void>) | undefined
