@@ -4,7 +4,6 @@
 import type { ByteDuplex } from "@effect-k8s/core/ByteDuplex"
 import type { TransportError } from "@effect-k8s/core/TransportError"
 import * as Arr from "effect/Array"
-import * as Bytes from "effect/Bytes"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
@@ -14,6 +13,7 @@ import * as FrameWriter from "../connection/FrameWriter.ts"
 import * as ReopenedSocket from "../connection/reopenedSocket.ts"
 import { makeMasks, makePongs } from "../connection/WebSocketConnection.ts"
 import * as Frame from "../protocol/WebSocketFrame.ts"
+import * as MessageBuffer from "./MessageBuffer.ts"
 
 const { Opcode } = Frame
 const encoder = new TextEncoder()
@@ -36,7 +36,7 @@ const make = Effect.fnUntraced(function*(
   const { exclusively, lastly } = yield* FrameWriter.make
   const nextMask = makeMasks()
   const frames = Frame.makeDecoder({ role: "client", maxMessageBytes })
-  let parts: Array<Uint8Array> = []
+  const buffer = MessageBuffer.make(maxMessageBytes)
   let end: Socket.SocketError | undefined
   let isClosed = false
 
@@ -54,11 +54,10 @@ const make = Effect.fnUntraced(function*(
   const take = (event: Frame.Event): Uint8Array | string | undefined => {
     switch (event._tag) {
       case "Data": {
-        parts.push(event.payload)
+        buffer.push(event.payload)
         if (!event.last) return undefined
-        const message = Bytes.concat(parts)
-        parts = []
-        return event.text ? decoder.decode(message) : message
+        const message = buffer.take()
+        return event.text ? decoder.decode(message) : message.slice()
       }
       case "Ping":
         pongs.take(event.payload)
