@@ -26,6 +26,7 @@ import { rows as streams } from "./rows/streams.ts"
 import { rows as tunnel } from "./rows/tunnel.ts"
 import { rows as upgrade } from "./rows/upgrade.ts"
 import { rows as v4 } from "./rows/v4.ts"
+import { rows as v5 } from "./rows/v5.ts"
 import { rows as volume } from "./rows/volume.ts"
 
 /** Every row. */
@@ -49,6 +50,7 @@ export const table: ReadonlyArray<Row> = [
   ...pipeline,
   ...spdy,
   ...v4,
+  ...v5,
   ...portForward,
   ...forwardHttp,
   ...forwardEnds,

@@ -15,6 +15,7 @@ import * as RandomData from "../RandomData.ts"
 import * as Remote from "../Remote.ts"
 import { check, reasonOf, type Row, row, same } from "../Row.ts"
 import * as Scripted from "../Scripted.ts"
+import * as Used from "../Used.ts"
 
 const MiB = 1024 * 1024
 
@@ -54,7 +55,7 @@ const storedWhole = (size: number, command: (file: string) => ReadonlyArray<stri
     const file = Remote.makeFile()
     const data = RandomData.make(size, size)
     const argv = command(file)
-    yield* Exec.run(Exec.feed(Exec.on(target)(argv), data.stream))
+    yield* Used.stages(yield* Exec.run(Exec.feed(Exec.on(target)(argv), data.stream)))
     yield* same(yield* Remote.hashOf(target, file), data.hash, `the hash of what ${argv.join(" ")} has stored`)
     yield* Remote.remove(target, file)
   })
@@ -105,6 +106,7 @@ export const rows: ReadonlyArray<Row> = [
       const lab = yield* Lab
       const data = RandomData.make(4, 64 * MiB)
       const results = yield* Exec.run(Exec.feed(Exec.on(lab.target())(["sh", "-c", "head -c 100"]), data.stream))
+      yield* Used.stages(results)
       yield* same(results.map(({ end }) => end), ["EndedEarly", "Completed"], "ends")
       yield* same(results[1]?.bytesOut, 100, "bytes of stdout")
       yield* check((results[0]?.bytesOut ?? 0) < 64 * MiB, "all of the 64 MiB were read from the feed")
@@ -232,6 +234,7 @@ export const rows: ReadonlyArray<Row> = [
     // More than all buffers on the way hold, or the feed could end before the command does.
     const data = RandomData.make(9, 64 * MiB)
     const results = yield* Exec.run(Exec.feed(Exec.on(target)(["head", "-c", "100"]), data.stream))
+    yield* Used.stages(results)
     yield* same(results.map(({ end }) => end), ["EndedEarly", "Completed"], "ends")
   }, { scripted: "the images of the real cluster all have cat" }),
   row(

@@ -9,15 +9,11 @@ import { rows as exec } from "./exec.ts"
 import { rows as kill } from "./kill.ts"
 import { rows as outcomes } from "./outcomes.ts"
 
-const header = "sec-websocket-protocol"
-
 const again = OverProtocol.again({
   name: "v4",
   elsewhere: "v5",
-  upgrade: (request) =>
-    request.headers?.[header]?.split(", ").includes(RemoteCommand.v4) === true
-      ? { ...request, headers: { ...request.headers, [header]: RemoteCommand.v4 } }
-      : undefined,
+  carrier: { transport: "websocket", protocol: RemoteCommand.v4 },
+  upgrade: OverProtocol.webSocket(RemoteCommand.v4),
   // It feeds its command.
   without: ["without cat in the image the outcome is right all the same"]
 })
