@@ -129,11 +129,13 @@ export const rows: ReadonlyArray<Row> = [
       Exec.pipeTo(passOn),
       Exec.pipeTo(Exec.on(target())(["sh", "-c", "cat >/dev/null; :", marker]))
     )
-    for (const millis of [0, 1, 3, 10, 30, 60, 100, 200, 400]) {
+    const interrupted = Effect.fnUntraced(function*(millis: number) {
       const fiber = yield* Effect.forkChild(Exec.run(pipeline))
       yield* Effect.sleep(millis)
       yield* Fiber.interrupt(fiber)
-    }
+    })
+    // Each takes its two seconds to end what does not end by itself.
+    yield* Effect.forEach([0, 1, 3, 10, 30, 60, 100, 200, 400], interrupted, { concurrency: 3, discard: true })
     yield* Remote.gone(target(), marker)
   }),
   row("X4", "a last stage that reads nothing holds the first one back, whatever has been read before", function*() {
