@@ -14,6 +14,7 @@ import { Lab } from "../Lab.ts"
 import * as RandomData from "../RandomData.ts"
 import * as Remote from "../Remote.ts"
 import { check, type Row, row, same } from "../Row.ts"
+import * as Used from "../Used.ts"
 
 const MiB = 1024 * 1024
 
@@ -46,10 +47,12 @@ export const rows: ReadonlyArray<Row> = [
       const pod = yield* Exec.run(
         endless.pipe(Exec.pipeTo(Exec.on(target())`cat`), Exec.pipeTo(Exec.on(target())`head -1`))
       )
+      yield* Used.stages(pod)
       yield* same(pod.map(({ end }) => end), ["EndedEarly", "EndedEarly", "Completed"], "ends in pods")
       const local = yield* Exec.run(
         endless.pipe(Exec.pipeTo(ChildProcess.make`cat`), Exec.pipeTo(ChildProcess.make`head -1`))
       )
+      yield* Used.stages(local)
       yield* same(local.map(({ end }) => end), ["EndedEarly", "EndedEarly", "Completed"], "ends of local processes")
       const lines = yield* Exec.lines(Exec.pipeTo(endless, Exec.through(Stream.take(1))))
       yield* check(lines.length > 0, "a through stage that takes one chunk gives none")
@@ -71,6 +74,7 @@ export const rows: ReadonlyArray<Row> = [
       ] as const
     ) {
       const error = yield* Effect.flip(feed(pipeline))
+      yield* Used.stages(error.results)
       yield* same(summary(error), {
         stage,
         reason: "ExitedNonZero",
