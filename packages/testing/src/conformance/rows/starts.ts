@@ -89,6 +89,18 @@ const attempt = Effect.fnUntraced(function*(fault: ExecFault.ExecFault, options:
   return yield* new Unmet({ message: "no request was read in time to be answered" })
 })
 
+/** What a bare command was sent: next to nothing of it while output was waiting, and nothing after the end. */
+const sentInQuiet = Effect.fnUntraced(function*(marker: string) {
+  const [record] = yield* Scripted.records(marker)
+  const ours = record?.arrivals.filter(({ kind }) => kind !== "close") ?? []
+  // All that a client can see is that nothing has arrived for a moment: a server that is held up for longer looks as
+  // if it had no more to say. Without the gate most of them arrive so.
+  const early = ours.filter(({ backlog }) => backlog > 0).length
+  yield* check(early <= ours.length / 4, `${early} of ${ours.length} arrivals came while output was waiting`)
+  yield* same(ours.filter(({ afterStatus }) => afterStatus), [], "what arrived after the end")
+  return ours
+})
+
 const failureText = ({ reason }: KubeError): string => reason._tag
 
 /** The rows, in the order of the list of cases. */
@@ -189,19 +201,49 @@ export const rows: ReadonlyArray<Row> = [
         yield* same(yield* handle.exitCode, 7, "exit code")
         yield* Fiber.join(writing)
       }))
-      const [record] = yield* Scripted.records(marker)
-      const ours = record?.arrivals.filter(({ kind }) => kind !== "close") ?? []
+      const ours = yield* sentInQuiet(marker)
       yield* same(ours.filter(({ kind }) => kind === "stdin").length, 20, "writes that arrived")
-      // All that a client can see is that nothing has arrived for a moment: a server that is held up for longer looks as
-      // if it had no more to say. Without the gate all of them arrive so.
-      const early = ours.filter(({ backlog }) => backlog > 0).length
-      yield* check(early <= ours.length / 4, `${early} of ${ours.length} arrivals came while output was waiting`)
-      yield* same(ours.filter(({ afterStatus }) => afterStatus), [], "what arrived after the end")
     }
   }, {
     only: { path: "direct", why: "a tunnel takes what the reader leaves, so that no output waits in the server" },
     scripted: "a real server does not tell when a byte has reached it"
   }),
+  row(
+    "V13",
+    "nor is a bare command over v4, whose stdin nobody writes, sent signs of life while its output is waiting",
+    function*() {
+      const { target } = yield* Lab
+      const file = Remote.makeFile()
+      const marker = Remote.makeMarker()
+      const command = Exec.on(target(), {
+        supervise: "never",
+        bufferBytes: 64 * 1024,
+        heartbeat: { after: "50 millis", within: "1 minute", keepAliveAfter: "100 millis" }
+      })(["sh", "-c", `head -c ${8 * MiB} /dev/zero; until [ -e ${file} ]; do sleep 0.05; done; exit 7`, marker])
+      const handle = yield* command
+      yield* same([handle.transport, handle.protocol], ["websocket", "v4.channel.k8s.io"], "transport and protocol")
+      let bytes = 0
+      yield* Stream.runForEach(Remote.pauseAfterEach(MiB, 300)(handle.stdout), (chunk) =>
+        Effect.suspend(() => {
+          bytes += chunk.length
+          return bytes < 8 * MiB
+            ? Effect.void
+            // Now nothing is waiting: there must be signs of life, or the row would show nothing.
+            : Effect.andThen(Effect.sleep("200 millis"), Exec.exitCode(Exec.on(target())(["touch", file])))
+        }))
+      yield* same(bytes, 8 * MiB, "bytes of stdout")
+      yield* same(yield* handle.exitCode, 7, "exit code")
+      yield* Remote.remove(target(), file)
+      const ours = yield* sentInQuiet(marker)
+      for (const kind of ["ping", "ignored"]) {
+        yield* check(ours.some((arrival) => arrival.kind === kind), `no ${kind} has arrived while nothing was waiting`)
+      }
+    },
+    {
+      only: { path: "direct", why: "a tunnel takes what the reader leaves, so that no output waits in the server" },
+      scripted: "a real server does not tell when a byte has reached it"
+    }
+  ),
   row(
     "H1",
     "on a server without v5 a command with stdin runs over SPDY, after one request that started nothing",
