@@ -2,6 +2,7 @@
  * One row of the conformance table: a requirement in words, and a program that fails when it is not met.
  */
 import type { Listeners } from "@effect-k8s/channels/Listeners"
+import type { Endpoint } from "@effect-k8s/core/Endpoint"
 import type { KubeClient } from "@effect-k8s/core/KubeClient"
 import type { Platform } from "@effect-k8s/core/Transport"
 import * as Data from "effect/Data"
@@ -33,8 +34,8 @@ export interface Row {
   readonly name: string
   /** Why a real cluster cannot be made to show it; nothing where one can. */
   readonly scripted: string | undefined
-  /** Why it says nothing about a server; nothing for the servers that it is for. */
-  readonly inapplicable: (server: Lab.Server) => string | undefined
+  /** Why it says nothing about a server that is reached so; nothing for the servers that it is for. */
+  readonly inapplicable: (server: Lab.Server, endpoint: Endpoint) => string | undefined
   /** The paths it runs on. */
   readonly paths: ReadonlyArray<Lab.Path>
   /** Why it is not both of them. */
@@ -50,8 +51,8 @@ export interface Options {
   readonly halfClose?: boolean | undefined
   /** The only path it runs on, and why the other makes no sense. Both unless told. */
   readonly only?: { readonly path: Lab.Path; readonly why: string } | undefined
-  /** What makes it say nothing about some servers, besides the above. */
-  readonly inapplicable?: ((server: Lab.Server) => string | undefined) | undefined
+  /** What makes it say nothing about some servers, or ways to reach them, besides the above. */
+  readonly inapplicable?: Row["inapplicable"] | undefined
 }
 
 /** A row that runs everywhere, or, `scripted`, on TestCluster only. */
@@ -66,12 +67,12 @@ export const row = (
   scripted: options.scripted,
   paths: options.only === undefined ? ["direct", "tunnel"] : [options.only.path],
   why: options.only?.why,
-  inapplicable: (server) => inapplicable(options, server),
+  inapplicable: (server, endpoint) => inapplicable(options, server, endpoint),
   run: Effect.isEffect(run) ? run : Effect.gen(run)
 })
 
-const inapplicable = (options: Options, server: Lab.Server): string | undefined => {
-  const reason = options.inapplicable?.(server)
+const inapplicable = (options: Options, server: Lab.Server, endpoint: Endpoint): string | undefined => {
+  const reason = options.inapplicable?.(server, endpoint)
   if (reason !== undefined || server._tag === "TestCluster") return reason
   if (options.scripted !== undefined) return options.scripted
   return options.halfClose === true && Lab.minorVersion(server) < 30

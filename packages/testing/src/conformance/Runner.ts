@@ -119,7 +119,7 @@ const runRow = Effect.fnUntraced(function*(
   path: Lab.Path
 ): Effect.fn.Return<Result, never, Services> {
   const common = { id: row.id, name: row.name, path, scripted: row.scripted !== undefined }
-  const reason = row.inapplicable(options.server)
+  const reason = row.inapplicable(options.server, options.endpoint)
   if (reason !== undefined) return { ...common, outcome: "skipped", message: reason, durationMillis: 0 }
   const { rowTimeout = defaultRowTimeout } = options
   const began = yield* Clock.currentTimeMillis
