@@ -129,8 +129,9 @@ export const provide: {
 } = dual(2, Command.bind)
 
 /**
- * Gives a command its stdin. When the stream fails, so does the command, with the stream's error. A later feed takes the
- * place of an earlier one. In a pipeline only the first stage can be fed: others get the output of the one before.
+ * Gives a command its stdin. When the stream fails while the command runs, so does the command, with the stream's error;
+ * once the command has ended, it changes nothing. A later feed takes the place of an earlier one. In a pipeline only the
+ * first stage can be fed: others get the output of the one before.
  */
 export const feed: {
   <E2, R2>(

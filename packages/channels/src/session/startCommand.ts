@@ -83,15 +83,21 @@ export const startCommand = Effect.fnUntraced(function*<R, E, S>(
 })
 
 /**
- * Writes a stream to the command's stdin, in the current scope. When it fails, the command's stdin was cut short: that
- * comes before its outcome, and ends its outputs, because the command may wait for more for ever.
+ * Writes a stream to the command's stdin, in the current scope. When it fails while the command runs, the command's stdin
+ * was cut short: that comes before its outcome, whenever it is asked for, and ends its outputs, because the command may
+ * wait for more for ever. A failure after the command has ended changes nothing: it wanted no more.
  */
 const feed = Effect.fnUntraced(function*<E, R>(
   handle: ExecHandle.ExecHandle,
   input: Stream.Stream<Uint8Array, E, R>
 ): Effect.fn.Return<ExecHandle.ExecHandle<E>, never, R | Scope.Scope> {
   const failed = Deferred.makeUnsafe<never, E>()
-  const write = Stream.run(Stream.tapCause(input, (cause) => Deferred.failCause(failed, cause)), handle.stdin)
+  // In one step, so that the command does not end between the question and what is made of the answer.
+  const onFailure = (cause: Cause.Cause<E>): Effect.Effect<void> =>
+    Effect.map(handle.isRunning, (isRunning) => {
+      if (isRunning) Deferred.doneUnsafe(failed, Effect.failCause(cause))
+    })
+  const write = Stream.run(Stream.tapCause(input, onFailure), handle.stdin)
   yield* Effect.forkScoped(Effect.ignoreCause(write))
   const cut = Effect.catchCause(
     Deferred.await(failed),
@@ -100,12 +106,17 @@ const feed = Effect.fnUntraced(function*<E, R>(
         new ChannelError({ reason: new InputFailed({ cause: Cause.squash(cause) }), channel: handle.info })
       )
   )
+  const unlessCut = (output: Stream.Stream<Uint8Array, ChannelError>): Stream.Stream<Uint8Array, ChannelError> =>
+    Stream.suspend(() =>
+      Deferred.isDoneUnsafe(failed) ? Stream.fromEffectDrain(cut) : Stream.interruptWhen(output, cut)
+    )
+  // Of two that are done, a race is won by the first.
   return ExecHandle.change<E>(handle, {
-    stdout: Stream.interruptWhen(handle.stdout, cut),
-    stderr: Stream.interruptWhen(handle.stderr, cut),
-    all: Stream.interruptWhen(handle.all, cut),
-    exitCode: Effect.raceFirst(handle.exitCode, Deferred.await(failed)),
-    verified: Effect.raceFirst(handle.verified, cut),
-    status: Effect.raceFirst(handle.status, cut)
+    stdout: unlessCut(handle.stdout),
+    stderr: unlessCut(handle.stderr),
+    all: unlessCut(handle.all),
+    exitCode: Effect.raceFirst(Deferred.await(failed), handle.exitCode),
+    verified: Effect.raceFirst(cut, handle.verified),
+    status: Effect.raceFirst(cut, handle.status)
   })
 })
