@@ -49,7 +49,7 @@ const over = ({ carrier, elsewhere, inapplicable, name, upgrade }: Protocol, row
   paths: row.why === undefined ? ["direct"] : row.paths,
   why: row.why ?? `the same rows go through the tunnel over ${elsewhere}`,
   name: `over ${name}: ${row.name}`,
-  inapplicable: (server) => row.inapplicable(server) ?? inapplicable?.(server),
+  inapplicable: (server, endpoint) => row.inapplicable(server, endpoint) ?? inapplicable?.(server),
   run: Effect.gen(function*() {
     const client = yield* KubeClient.KubeClient
     const agreed: Array<string | undefined> = []
