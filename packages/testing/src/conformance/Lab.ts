@@ -33,9 +33,9 @@ export type PodKind =
   | "plain"
   /** Three containers, `main`, `side` and `tty`; the annotation names `side` as the default. */
   | "three"
-  /** An image without `sh`. TestCluster only. */
+  /** No `sh` is found in it. */
   | "shell-less"
-  /** An image with `sh` but without `cat`. TestCluster only. */
+  /** `sh` is found in it, but no `cat`, nor does its shell have one. */
   | "cat-less"
   /** Listens on the ports of the lab; see `ForwardPrograms`. */
   | "web"

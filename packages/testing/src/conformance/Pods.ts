@@ -9,24 +9,31 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { Images } from "../pods/Images.ts"
+import * as FewPrograms from "./FewPrograms.ts"
 import * as ForwardPrograms from "./ForwardPrograms.ts"
 import type * as Lab from "./Lab.ts"
 
-/** The kinds that a server can run. */
-export const kindsOf = (server: Lab.Server): ReadonlyArray<Lab.PodKind> =>
-  server._tag === "TestCluster" ? ["plain", "three", "web", "shell-less", "cat-less"] : ["plain", "three", "web"]
+/** All kinds. */
+export const kinds: ReadonlyArray<Lab.PodKind> = ["plain", "three", "web", "shell-less", "cat-less"]
 
-/** What the pod of the kind `web` runs, and its ports. */
-export interface Web {
+/** What a server's pods can run. */
+export interface Programs {
   readonly ports: ForwardPrograms.Ports
-  readonly command: ReadonlyArray<string>
+  /** The command of the pod of the kind `web`, which listens on the ports. */
+  readonly web: ReadonlyArray<string>
+  /** Whether there are `images` for the kinds that lack programs. */
+  readonly images: boolean
 }
 
 /** What a server's pods can run. */
-export const webOf = (server: Lab.Server): Effect.Effect<Web> =>
+export const programsOf = (server: Lab.Server): Effect.Effect<Programs> =>
   server._tag === "Cluster"
-    ? Effect.succeed({ ports: ForwardPrograms.ownPorts, command: ForwardPrograms.busybox(ForwardPrograms.ownPorts) })
-    : Effect.map(ForwardPrograms.freePorts, (ports) => ({ ports, command: ForwardPrograms.node(ports) }))
+    ? Effect.succeed({
+      ports: ForwardPrograms.ownPorts,
+      web: ForwardPrograms.busybox(ForwardPrograms.ownPorts),
+      images: false
+    })
+    : Effect.map(ForwardPrograms.freePorts, (ports) => ({ ports, web: ForwardPrograms.node(ports), images: true }))
 
 const image = "localhost/busybox:1"
 
@@ -38,49 +45,61 @@ const container = (kind: Lab.PodKind, name: string, of: string = image) => ({
   env: [{ name: "WHERE", value: `${kind}/${name}` }]
 })
 
-const podOf = (kind: Lab.PodKind, name: string, app: string, web: Web): PodInput => ({
+const podOf = (kind: Lab.PodKind, name: string, app: string, programs: Programs): PodInput => ({
   metadata: {
     name,
     ...(kind === "web" ? { labels: { app } } : {}),
     ...(kind === "three" ? { annotations: { "kubectl.kubernetes.io/default-container": "side" } } : {})
   },
-  spec: { terminationGracePeriodSeconds: 0, containers: containersOf(kind, web) }
+  spec: { terminationGracePeriodSeconds: 0, ...specOf(kind, programs) }
 })
 
-const containersOf = (kind: Lab.PodKind, { command, ports }: Web): PodSpec["containers"] => {
+const specOf = (kind: Lab.PodKind, { images, ports, web }: Programs): PodSpec => {
   switch (kind) {
     case "web":
-      return [{
-        ...container(kind, "main"),
-        command,
-        readinessProbe: { tcpSocket: { port: ports.http }, periodSeconds: 1 },
-        ports: [
-          { name: "http", containerPort: ports.http },
-          { name: "lab", containerPort: ports.lab },
-          { name: "dns", containerPort: 53, protocol: "UDP" }
-        ]
-      }]
+      return {
+        containers: [{
+          ...container(kind, "main"),
+          command: web,
+          readinessProbe: { tcpSocket: { port: ports.http }, periodSeconds: 1 },
+          ports: [
+            { name: "http", containerPort: ports.http },
+            { name: "lab", containerPort: ports.lab },
+            { name: "dns", containerPort: 53, protocol: "UDP" }
+          ]
+        }]
+      }
     case "plain":
-      return [container(kind, "main")]
+      return { containers: [container(kind, "main")] }
     case "three":
-      return [
-        container(kind, "main"),
-        container(kind, "side"),
-        { ...container(kind, "tty"), tty: true, stdin: true }
-      ]
+      return {
+        containers: [
+          container(kind, "main"),
+          container(kind, "side"),
+          { ...container(kind, "tty"), tty: true, stdin: true }
+        ]
+      }
     case "shell-less":
     case "cat-less":
-      return [container(kind, "main", `conformance/${kind}`)]
+      return images
+        ? { containers: [container(kind, "main", `conformance/${kind}`)] }
+        : FewPrograms.hiding(container(kind, "main"), few[kind])
   }
 }
+
+/** The programs of the kinds that lack some. */
+const few = {
+  "shell-less": ["sleep", "echo", "mktemp", "ls", "rm"],
+  "cat-less": ["sh", "sleep", "head", "echo"]
+} as const
 
 const isRunning = (pod: Pod): boolean =>
   pod.status.phase === "Running" && (pod.status.containerStatuses ?? []).every(({ ready }) => ready)
 
 /** The images that a TestCluster needs for the kinds of pod. */
 export const images: Images = {
-  "conformance/shell-less": { programs: ["sleep", "echo", "touch"] },
-  "conformance/cat-less": { programs: ["sh", "sleep", "head", "echo"] }
+  "conformance/shell-less": { programs: few["shell-less"] },
+  "conformance/cat-less": { programs: few["cat-less"] }
 }
 
 /**
@@ -89,13 +108,13 @@ export const images: Images = {
  */
 export const make = Effect.fnUntraced(function*(
   kind: Lab.PodKind,
-  web: Web = { ports: ForwardPrograms.ownPorts, command: [] },
+  programs: Programs = { ports: ForwardPrograms.ownPorts, web: [], images: false },
   name: string = kind,
   app: string = name
 ): Effect.fn.Return<Pod, KubeError, KubeClient> {
   const pods = Api.make(Pod)
   // The service account of a new namespace takes its moment.
-  yield* pods.create(podOf(kind, name, app, web)).pipe(
+  yield* pods.create(podOf(kind, name, app, programs)).pipe(
     Effect.retry({
       schedule: Schedule.spaced("200 millis"),
       times: 50,

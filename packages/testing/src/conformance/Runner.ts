@@ -81,14 +81,15 @@ export const run = Effect.fnUntraced(function*(
     namespace: options.namespace
   })
   // All of it before the first row counts what is open.
-  const web = yield* Pods.webOf(options.server)
-  const pods = yield* Effect.provideService(prepare(options, web), KubeClient.KubeClient, client)
-  if (options.server._tag === "TestCluster") yield* ForwardPrograms.listening(web.ports)
+  const programs = yield* Pods.programsOf(options.server)
+  const { ports } = programs
+  const pods = yield* Effect.provideService(prepare(options, programs), KubeClient.KubeClient, client)
+  if (options.server._tag === "TestCluster") yield* ForwardPrograms.listening(ports)
 
   const results: Array<Result> = []
   for (const row of options.rows) {
     for (const path of row.paths) {
-      const result = yield* runRow(options, tunnel, { pods, ports: web.ports }, row, path)
+      const result = yield* runRow(options, tunnel, { pods, ports }, row, path)
       results.push(result)
       yield* options.report(result)
     }
@@ -99,22 +100,21 @@ export const run = Effect.fnUntraced(function*(
 type PodsByKind = ReadonlyMap<Lab.PodKind, Pod>
 
 const prepare = Effect.fnUntraced(function*(
-  { namespace, server }: Options,
-  web: Pods.Web
+  { namespace }: Options,
+  programs: Pods.Programs
 ): Effect.fn.Return<PodsByKind, KubeError, KubeClient.KubeClient | Scope.Scope> {
   yield* Effect.acquireRelease(
     Api.make(Namespace).create({ metadata: { name: namespace } }),
     () => Effect.ignore(Api.make(Namespace).delete(namespace))
   )
-  const kinds = Pods.kindsOf(server)
-  const pods = yield* Effect.forEach(kinds, (kind) => Pods.make(kind, web), { concurrency: "unbounded" })
-  return new Map(kinds.map((kind, i) => [kind, pods[i]!] as const))
+  const pods = yield* Effect.forEach(Pods.kinds, (kind) => Pods.make(kind, programs), { concurrency: "unbounded" })
+  return new Map(Pods.kinds.map((kind, i) => [kind, pods[i]!] as const))
 })
 
 const runRow = Effect.fnUntraced(function*(
   options: Options,
   tunnel: Tunnel.Tunnel,
-  { pods, ports }: { readonly pods: PodsByKind; readonly ports: Pods.Web["ports"] },
+  { pods, ports }: { readonly pods: PodsByKind; readonly ports: Pods.Programs["ports"] },
   row: Row,
   path: Lab.Path
 ): Effect.fn.Return<Result, never, Services> {
@@ -127,7 +127,7 @@ const runRow = Effect.fnUntraced(function*(
   const endpoint = path === "direct" ? options.endpoint : { ...options.endpoint, dial: tunnel.dial }
   const podOf = (kind: Lab.PodKind): Pod => {
     const pod = pods.get(kind)
-    if (pod === undefined) throw new Error(`${options.server._tag} runs no ${kind} pod; mark the row as scripted`)
+    if (pod === undefined) throw new Error(`there is no pod of the kind ${kind}`)
     return pod
   }
   const lab = Lab.Lab.of({

@@ -31,9 +31,9 @@ import { check, failureOf, reasonOf, type Row, row, same } from "../Row.ts"
 import * as Scripted from "../Scripted.ts"
 
 /** A pod of the kind `web` to be removed, until the scope ends. */
-const withVictim = (web: Pods.Web, name: string, app?: string) =>
+const withVictim = (programs: Pods.Programs, name: string, app?: string) =>
   Effect.acquireRelease(
-    Pods.make("web", web, name, app),
+    Pods.make("web", programs, name, app),
     () => Effect.ignore(Pods.remove(name))
   )
 
@@ -205,12 +205,12 @@ export const rows: ReadonlyArray<Row> = [
   }, { only: once, scripted: "real servers do it only by chance" }),
   row("B7", "when another pod has taken the name, new connections reach it", function*() {
     const { server } = yield* Lab
-    const web = yield* Pods.webOf(server)
-    yield* withVictim(web, "victim")
+    const programs = yield* Pods.programsOf(server)
+    yield* withVictim(programs, "victim")
     const forward = yield* PortForward.open(Target.pod("victim"))
     yield* answersAt(forward, "http")
     yield* Pods.remove("victim")
-    yield* Pods.make("web", web, "victim")
+    yield* Pods.make("web", programs, "victim")
     yield* Effect.sleep("1 second")
     yield* check((yield* ask(forward, "http", get)).endsWith("hello\n"), "the second pod, at the first try")
   }, { only: once }),
@@ -219,10 +219,10 @@ export const rows: ReadonlyArray<Row> = [
     "a connection that is open when its pod goes fails, and later ones as long as there is no other",
     function*() {
       const { server } = yield* Lab
-      const web = yield* Pods.webOf(server)
+      const programs = yield* Pods.programsOf(server)
       for (const transport of yield* transports) {
         yield* Effect.scoped(Effect.gen(function*() {
-          yield* withVictim(web, "victim")
+          yield* withVictim(programs, "victim")
           const forward = yield* PortForward.open(Target.pod("victim"), { transport })
           yield* answersAt(forward, "http")
           const connection = yield* forward.connect("lab")
@@ -247,7 +247,7 @@ export const rows: ReadonlyArray<Row> = [
   row("B7", "a session to what selects pods goes on with a pod of another name, at its ports", function*() {
     const { server } = yield* Lab
     // On a TestCluster each has ports of its own.
-    const [first, second] = [yield* Pods.webOf(server), yield* Pods.webOf(server)]
+    const [first, second] = [yield* Pods.programsOf(server), yield* Pods.programsOf(server)]
     const app = "victims"
     yield* withSelecting(app)
     yield* withService({ selector: { app }, ports: [{ name: "page", port: 80, targetPort: "http" }] })

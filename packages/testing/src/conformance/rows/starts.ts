@@ -19,6 +19,7 @@ import { Lab, minorVersion } from "../Lab.ts"
 import * as Remote from "../Remote.ts"
 import { check, failureOf, type Row, row, same, Unmet } from "../Row.ts"
 import * as Scripted from "../Scripted.ts"
+import * as Starts from "../Starts.ts"
 import * as Terminal from "../Terminal.ts"
 
 const MiB = 1024 * 1024
@@ -144,18 +145,30 @@ export const rows: ReadonlyArray<Row> = [
     "V12",
     "without sh in the image a command that is run without it is started once, and then asked for once",
     function*() {
-      const { target } = yield* Lab
-      const { pods, requests } = yield* Scripted.cluster
+      const { server, target } = yield* Lab
       const client = yield* Clients.make()
-      for (const expected of [2, 1]) {
-        const marker = Remote.makeMarker()
-        const code = Exec.exitCode(Exec.on(target("shell-less"))(["echo", marker]))
-        yield* same(yield* Effect.provideService(code, KubeClient.KubeClient, client), 0, "exit code")
-        yield* same(yield* pods.starts(Scripted.withWord(marker)), 1, "starts")
-        yield* same(yield* requests.count({ resource: "pods/exec", path: new RegExp(marker) }), expected, "requests")
+      let upgrades = 0
+      const counting: KubeClient.KubeClient["Service"] = {
+        ...client,
+        upgrade: (request) =>
+          Effect.suspend(() => {
+            upgrades++
+            return client.upgrade(request)
+          })
       }
-    },
-    { scripted: "the images of the real cluster all have sh" }
+      for (const expected of [2, 1]) {
+        const { argv, starts, word } = yield* Starts.counted(target("shell-less"))
+        const code = Exec.exitCode(Exec.on(target("shell-less"))(argv))
+        upgrades = 0
+        yield* same(yield* Effect.provideService(code, KubeClient.KubeClient, counting), 0, "exit code")
+        yield* same(upgrades, expected, "upgrades")
+        if (server._tag === "TestCluster") {
+          const requests = yield* server.cluster.requests.count({ resource: "pods/exec", path: new RegExp(word) })
+          yield* same(requests, expected, "requests")
+        }
+        yield* same(yield* starts, 1, "starts")
+      }
+    }
   ),
   row("V12", "a connection that is lost around the handshake starts the command at most once", function*() {
     const { dials, target, tunnel } = yield* Lab
