@@ -44,11 +44,14 @@ type NotStarted = Session.Start & { readonly _tag: "NotStarted" }
 
 const defaultBufferBytes = 1024 * 1024
 
-/** Whether it is the shell that the runtime could not start; its words are all there is to tell by. */
+/**
+ * Whether it is the shell that the runtime could not start; its words are all there is to tell by. One that it has found
+ * but the kernel will not run it names by its path.
+ */
 const isShellMissing = ({ status, stderr }: NotStarted): boolean => {
   const failure = ExitStatus.classify(status._tag === "Failed" ? status.message : stderr)
   return (failure._tag === "NotFound" || failure._tag === "NotExecutable") &&
-    (failure.program === undefined || failure.program === "sh")
+    (failure.program === undefined || /(?:^|\/)sh$/.test(failure.program))
 }
 
 /**
@@ -204,7 +207,9 @@ export const startExec = Effect.fnUntraced(function*(
   if (!isShellMissing(result)) return yield* notStarted(result)
   yield* ShellLess.remember(client, target)
   if (mayBeBare) return yield* bare
-  const description = result.status._tag === "Failed" ? ExitStatus.stripPrefixes(result.status.message) : result.stderr
+  const description = result.status._tag === "Failed"
+    ? ExitStatus.stripPrefixes(result.status.message)
+    : result.stderr.trim()
   return yield* fail(new KubeError.SupervisorUnavailable({ description }))
 })
 

@@ -49,6 +49,16 @@ describe("an image without sh", () => {
           session.status(Server.exitStatus(255)),
           session.goodbye()
         ])
+    ],
+    [
+      // As 1.28, 1.34 and 1.36 have told it, all alike.
+      "containerd with runc, where there is a sh but what it needs to run is not",
+      (session) =>
+        Effect.all([
+          session.stderr("exec /bin/sh: no such file or directory\n"),
+          session.status(Server.exitStatus(1)),
+          session.goodbye()
+        ])
     ]
   ]
   const run = <A, E>(server: Server.ExecServer, effect: Effect.Effect<A, E, KubeClient>) =>
@@ -68,6 +78,7 @@ describe("an image without sh", () => {
         assert(error._tag === "KubeError" && error.reason._tag === "SupervisorUnavailable")
         assert.include(error.reason.description, "sh")
         assert.notInclude(error.reason.description, "Internal error occurred")
+        assert.notMatch(error.reason.description, /\n$/, "it stands within a sentence")
         assert.strictEqual(server.asked.length, 1)
         yield* Server.settle
         assert.strictEqual(server.open(), 0)
