@@ -32,8 +32,7 @@ const again = OverProtocol.again({
   without: [
     // It scripts frames of WebSocket.
     "a pong echoes the ping, and the session goes on",
-    // They are about v4.
-    "over v4, which cannot tell its end, a stdin that trickles for ever does not cost a slow reader its output either",
+    // It is about v4.
     "nor is a bare command over v4, whose stdin nobody writes, sent signs of life while its output is waiting"
   ]
 })
