@@ -119,14 +119,25 @@ export const rows: ReadonlyArray<Row> = [
   row("P6", "a socket that goes silent is told from one that is only quiet", function*() {
     const { ports, tunnel } = yield* Lab
     yield* Effect.addFinalizer(() => tunnel.drop("reset"))
-    const forward = yield* open({ heartbeat: { after: "100 millis", within: "400 millis" } })
-    const connection = yield* forward.connect(ports.lab)
-    const reading = yield* Effect.forkChild(reasonOf(readAll(connection)))
-    yield* send(connection, "swallow\n")
+    const readings = yield* Effect.forEach(
+      yield* transports,
+      Effect.fnUntraced(function*(transport) {
+        const forward = yield* open({ transport, heartbeat: { after: "100 millis", within: "400 millis" } })
+        const connection = yield* forward.connect(ports.lab)
+        yield* send(connection, "swallow\n")
+        return { transport: forward.transport, fiber: yield* Effect.forkChild(reasonOf(readAll(connection))) }
+      })
+    )
     yield* Effect.sleep("1500 millis")
-    yield* check(reading.pollUnsafe() === undefined, "a quiet connection was given up")
+    for (const { fiber, transport } of readings) {
+      yield* check(fiber.pollUnsafe() === undefined, `a quiet connection over ${transport} was given up`)
+    }
     yield* tunnel.silence
-    yield* same(yield* Fiber.join(reading), "PeerStalled", "reason")
+    const ends = yield* Effect.forEach(
+      readings,
+      ({ fiber, transport }) => Effect.map(Fiber.join(fiber), (reason) => [transport, reason])
+    )
+    yield* same(ends, (yield* transports).map((transport) => [transport, "PeerStalled"]), "reasons")
   }, { only: { path: "tunnel", why: "the tunnel is what goes wrong" } }),
   row("P6", "the end of the scope ends everything, in success, failure and interruption", function*() {
     const { ports } = yield* Lab

@@ -149,24 +149,30 @@ export const rows: ReadonlyArray<Row> = [
         }
       },
       { only }
+    ),
+    row(
+      "T7",
+      `over ${transport}: a tunnel that goes silent is a stalled peer after the deadline, in a stream and without one`,
+      function*() {
+        const { tunnel } = yield* Lab
+        const options: Options = { ...nervous, transport }
+        // A silent tunnel passes no end either.
+        yield* Effect.addFinalizer(() => tunnel.drop("reset"))
+        yield* same(
+          yield* idle(tunnel.silence, silenced, options),
+          stalled,
+          "stdout, exit code, stderr of a silent command"
+        )
+        yield* tunnel.drop("reset")
+        yield* same(
+          yield* midStream(tunnel.silence, silenced, options),
+          stalled,
+          "stdout, exit code, stderr in the middle of a stream"
+        )
+      },
+      { only }
     )
   ]),
-  row("T7", "a tunnel that goes silent is a stalled peer after the deadline, in a stream and without one", function*() {
-    const { tunnel } = yield* Lab
-    // A silent tunnel passes no end either.
-    yield* Effect.addFinalizer(() => tunnel.drop("reset"))
-    yield* same(
-      yield* idle(tunnel.silence, silenced, nervous),
-      stalled,
-      "stdout, exit code, stderr of a silent command"
-    )
-    yield* tunnel.drop("reset")
-    yield* same(
-      yield* midStream(tunnel.silence, silenced, nervous),
-      stalled,
-      "stdout, exit code, stderr in the middle of a stream"
-    )
-  }, { only }),
   row("T7", "a tunnel that is slow loses nothing, and is not taken for a dead one", function*() {
     const { ports, target, tunnel } = yield* Lab
     const data = RandomData.make(7, MiB)
