@@ -39,11 +39,15 @@ const isUp = (pod: Pod): boolean => {
 /** A pod of a row's own, which is up, and gone at the end of the scope. */
 const podOf = Effect.fnUntraced(function*(
   containers: ReadonlyArray<Container>,
-  spec: Partial<PodSpec> = {}
+  spec: Partial<PodSpec> = {},
+  annotations: Readonly<Record<string, string>> = {}
 ): Effect.fn.Return<Pod, KubeError, KubeClient | Scope.Scope> {
   const pods = Api.make(Pod)
   const name = `attach-${crypto.randomUUID().slice(0, 8)}`
-  const input = { metadata: { name }, spec: { terminationGracePeriodSeconds: 0, restartPolicy: "Never", ...spec } }
+  const input = {
+    metadata: { name, annotations },
+    spec: { terminationGracePeriodSeconds: 0, restartPolicy: "Never", ...spec }
+  }
   const gone = Effect.repeat(pods.getOption(name), {
     schedule: Schedule.spaced("50 millis"),
     until: (o) => o._tag === "None"
@@ -303,5 +307,17 @@ export const rows: ReadonlyArray<Row> = [
     yield* Effect.exit(Effect.repeat(next, { until: (line) => line === undefined }))
     const told = yield* reasonOf(handle.exitCode)
     yield* check(["success: 137", "OutcomeUnknown", "ConnectionLost"].includes(told), `the exit code is ${told}`)
-  })
+  }),
+  row("AT12", "without a container's name attach is to the one that the pod's annotation names", function*() {
+    const says = (text: string) => `while :; do echo ${text}; sleep 0.05; done`
+    const pod = yield* podOf([container("first", says("first")), container("second", says("second"))], {}, {
+      "kubectl.kubernetes.io/default-container": "second"
+    })
+    // One that is known by name alone, and one that was read before.
+    for (const target of [Target.pod(pod.metadata.name), Target.fromPod(pod)]) {
+      const handle = yield* Attach.attach(target)
+      yield* same(yield* yield* linesOf(handle.stdout), "second", "what it says")
+      yield* same(handle.info.container, "second", "the container that is told")
+    }
+  }, { only: { path: "direct", why: "the pod tells the container, whatever leads to it" } })
 ]
