@@ -8,7 +8,8 @@
  *
  * Nothing is upgraded and no port is forwarded, so this works wherever requests do, for programs that speak HTTP. What the
  * API server makes of requests is its own: it keeps `Authorization` for itself, adds `X-Forwarded-*`, rewrites
- * redirects and the links of HTML, and drops headers of CORS. Where bytes must arrive as they are, forward a port.
+ * redirects and the links of HTML, and drops headers of CORS and the query of an upgrade. Where bytes must arrive as they
+ * are, forward a port.
  */
 import { KubeClient } from "@effect-k8s/core/KubeClient"
 import * as KubeError from "@effect-k8s/core/KubeError"
@@ -141,10 +142,10 @@ export interface WebSocketOptions extends ProxyTarget.Options {
 const defaultMessageBytes = 16 * 1024 * 1024
 
 /**
- * A WebSocket of the target, at a path of it. It opens when the reader of the `Socket` is acquired, which fails with
- * `SocketOpenError` and the `KubeError` as its cause when it is refused: by the Status of the API server, or
- * `UpgradeRefused` with the answer of the target. Text messages are strings, binary ones bytes; nothing is compressed. The
- * close frame of the server is `SocketCloseError` with its code; an end without one has 1006.
+ * A WebSocket of the target, at a path of it, of which no query is passed on. It opens when the reader of the `Socket` is
+ * acquired, which fails with `SocketOpenError` and the `KubeError` as its cause when it is refused: by the Status of the
+ * API server, or `UpgradeRefused` with the answer of the target. Text messages are strings, binary ones bytes; nothing is
+ * compressed. The close frame of the server is `SocketCloseError` with its code; an end without one has 1006.
  *
  * Fails as `httpClient` does.
  */

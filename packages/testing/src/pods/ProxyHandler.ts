@@ -149,7 +149,7 @@ export const handler = (options: Options): SubresourceHandler =>
       : row.plural === "services"
       ? yield* ofService(options, context, id)
       : yield* ofNode(context, id, path)
-    return "_tag" in place ? place : yield* pass(request, place, { prefix, path: (path === "" ? "/" : path) + search })
+    return "_tag" in place ? place : yield* pass(request, place, { prefix, path: path === "" ? "/" : path, search })
   })
 
 // What belongs to a connection and not to what is sent on it (RFC 9110 7.6.1).
@@ -227,7 +227,7 @@ const goWords = (cause: NodeJS.ErrnoException, port: number): string => {
 const pass = Effect.fnUntraced(function*(
   request: ServerRequest,
   { port, scheme }: Place,
-  { path, prefix }: { readonly path: string; readonly prefix: string }
+  { path, prefix, search }: { readonly path: string; readonly prefix: string; readonly search: string }
 ): Effect.fn.Return<ServerResponse, Failure.Failure, Scope.Scope> {
   const protocol = first(request, "connection")?.toLowerCase().includes("upgrade") === true
     ? first(request, "upgrade")
@@ -237,7 +237,8 @@ const pass = Effect.fnUntraced(function*(
       const options: Https.RequestOptions = {
         host: "127.0.0.1",
         port,
-        path,
+        // Real servers lose the query of an upgrade (kubernetes/kubernetes#77142).
+        path: protocol === undefined ? path + search : path,
         method: request.method,
         headers: requestHeaders(request, protocol),
         agent: false,
