@@ -1,10 +1,14 @@
 /**
  * Requests and upgrades that the API server passes on to pods, services and nodes.
  */
+import * as ForwardPairs from "@effect-k8s/channels/protocol/ForwardPairs"
+import * as RemoteCommand from "@effect-k8s/channels/protocol/RemoteCommand"
+import * as SpdyFrame from "@effect-k8s/channels/protocol/SpdyFrame"
+import * as SpdyHandshake from "@effect-k8s/channels/protocol/SpdyHandshake"
 import * as Proxy from "@effect-k8s/channels/Proxy"
 import * as Target from "@effect-k8s/channels/Target"
 import * as Api from "@effect-k8s/core/Api"
-import { Node, Service } from "@effect-k8s/core/apis/core/v1"
+import { Node } from "@effect-k8s/core/apis/core/v1"
 import { KubeClient } from "@effect-k8s/core/KubeClient"
 import { isKubeError } from "@effect-k8s/core/KubeError"
 import * as Effect from "effect/Effect"
@@ -18,10 +22,11 @@ import * as Schedule from "effect/Schedule"
 import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as Clients from "../Clients.ts"
+import { withService } from "../Forwards.ts"
 import * as HttpTarget from "../HttpTarget.ts"
 import { Lab } from "../Lab.ts"
 import * as RandomData from "../RandomData.ts"
-import { check, failureOf, reasonOf, type Row, row, same } from "../Row.ts"
+import { check, failureOf, reasonOf, type Row, row, same, type Unmet } from "../Row.ts"
 
 const MiB = 1024 * 1024
 const decoder = new TextDecoder()
@@ -36,6 +41,9 @@ const refusalOf = (error: HttpClientError): string =>
     Option.match(Proxy.kubeError(error), { onNone: () => "nothing", onSome: (e) => e.reason._tag })
   }`
 
+const reasonOfStatus = (error: HttpClientError): string =>
+  Option.match(Proxy.kubeError(error), { onNone: () => "", onSome: ({ reason }) => reason._tag })
+
 /** A client of a server on this machine, behind a pod. */
 const behindPod = Effect.fnUntraced(function*(options: Proxy.HttpOptions = {}) {
   const { target } = yield* Lab
@@ -46,6 +54,38 @@ const behindPod = Effect.fnUntraced(function*(options: Proxy.HttpOptions = {}) {
 
 const next = (pull: Socket.Reader["pull"]): Effect.Effect<string | Uint8Array, Socket.SocketError> =>
   Effect.map(pull, ([first]) => first)
+
+/** The program that upgrades to `echo` gives back what it is sent. */
+const echoes = Effect.fnUntraced(function*(target: Proxy.ProxyTarget, options: Proxy.UpgradeOptions) {
+  const upgraded = yield* Proxy.upgrade(target, "/anything", "echo", options)
+  yield* same(upgraded.headers["upgrade"], "echo", "what was upgraded to")
+  const { connection } = upgraded
+  let got = ""
+  for (const word of ["hello", " and ", "goodbye"]) {
+    const before = got.length
+    yield* connection.write([new TextEncoder().encode(word)])
+    while (got.length < before + word.length) got += decoder.decode((yield* connection.pull)[0])
+  }
+  yield* same(got, "hello and goodbye", "the echo")
+}, Effect.scoped)
+
+/** Until the API server has heard of a new service and its endpoints, it takes its moment. */
+const whenThere = <A, E, R>(effect: Effect.Effect<A, E, R>, reasonOf: (error: E) => string): Effect.Effect<A, E, R> =>
+  Effect.retry(effect, {
+    schedule: Schedule.spaced("200 millis"),
+    times: 50,
+    while: (error) => ["ServerFailure", "NotFound"].includes(reasonOf(error))
+  })
+
+/** A node. */
+const anyNode = Effect.map(Api.make(Node).list(), ({ items: [first] }) => Proxy.node(first?.metadata.name ?? ""))
+
+/** What is said of a WebSocket that does not open. */
+const whyRefused = (socket: Socket.Socket): Effect.Effect<string, Unmet> =>
+  Effect.map(
+    failureOf(Effect.scoped(socket.reader)),
+    ({ reason }) => reason._tag === "SocketOpenError" && isKubeError(reason.cause) ? reason.cause.message : reason._tag
+  )
 
 const methods: ReadonlyArray<HttpMethod> = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
@@ -67,30 +107,20 @@ export const rows: ReadonlyArray<Row> = [
   }),
   row("PX2", "a service's is asked through a pod of it, by the number or the name of the service's port", function*() {
     const { pod } = yield* Lab
-    const name = "proxied"
-    yield* Effect.acquireRelease(
-      Api.make(Service).create({
-        metadata: { name },
-        spec: { selector: { app: pod("web").metadata.name }, ports: [{ name: "page", port: 80, targetPort: "http" }] }
-      }),
-      () => Effect.ignore(Api.make(Service).delete(name))
-    )
+    const { metadata: { name } } = yield* withService({
+      selector: { app: pod("web").metadata.name },
+      ports: [{ name: "page", port: 80, targetPort: "http" }]
+    })
     for (const port of [80, "page"]) {
       const web = yield* Proxy.httpClient(Proxy.service(name), { port })
-      // Until the API server has heard of a new service and its endpoints, it takes its moment.
-      const page = yield* Effect.retry(text(web, "/index.html"), {
-        schedule: Schedule.spaced("200 millis"),
-        times: 50,
-        while: (error) => ["StatusCodeError: ServerFailure", "StatusCodeError: NotFound"].includes(refusalOf(error))
-      })
+      const page = yield* whenThere(text(web, "/index.html"), reasonOfStatus)
       yield* same(page, "hello\n", `the page at port ${port}`)
     }
     const wrong = yield* Proxy.httpClient(Proxy.service(name), { port: 81 })
     yield* same(refusalOf(yield* failureOf(wrong.get("/"))), "StatusCodeError: ServerFailure", "a port it has not")
   }),
   row("PX3", "a node's kubelet is asked, and what is not there is told by the kubelet", function*() {
-    const [first] = (yield* Api.make(Node).list()).items
-    const kubelet = yield* Proxy.httpClient(Proxy.node(first?.metadata.name ?? ""))
+    const kubelet = yield* Proxy.httpClient(yield* anyNode)
     yield* same(yield* text(kubelet, "/healthz"), "ok", "health of the kubelet")
     const missing = yield* kubelet.get("/no/such/page")
     yield* same([missing.status, (yield* missing.text).trim()], [404, "404 page not found"], "what is not there")
@@ -142,16 +172,7 @@ export const rows: ReadonlyArray<Row> = [
   }),
   row("PX6", "an upgraded connection carries bytes both ways, and ends with its scope", function*() {
     const { ports, target } = yield* Lab
-    const upgraded = yield* Proxy.upgrade(target("web"), "/anything", "echo", { port: ports.lab })
-    yield* same(upgraded.headers["upgrade"], "echo", "what was upgraded to")
-    const { connection } = upgraded
-    let got = ""
-    for (const word of ["hello", " and ", "goodbye"]) {
-      const before = got.length
-      yield* connection.write([new TextEncoder().encode(word)])
-      while (got.length < before + word.length) got += decoder.decode((yield* connection.pull)[0])
-    }
-    yield* same(got, "hello and goodbye", "the echo")
+    yield* echoes(target("web"), { port: ports.lab })
     const upgradeOf = (path: string) =>
       failureOf(Effect.scoped(Proxy.upgrade(target("web"), path, "echo", { port: ports.http })))
     const missing = yield* upgradeOf("/nothing")
@@ -166,6 +187,21 @@ export const rows: ReadonlyArray<Row> = [
       "NotFound",
       "no pod"
     )
+  }),
+  row("PX6", "so does that of a program behind a service, or at a port of a node", function*() {
+    const { pod, ports, server } = yield* Lab
+    const { metadata: { name } } = yield* withService({
+      selector: { app: pod("web").metadata.name },
+      ports: [{ name: "lab", port: 81, targetPort: "lab" }]
+    })
+    for (const port of [81, "lab"]) {
+      yield* whenThere(
+        echoes(Proxy.service(name), { port }),
+        (error) => error._tag === "KubeError" ? error.reason._tag : ""
+      )
+    }
+    // The pods of a real cluster have a network of their own, in which no node listens; PX11 upgrades to its kubelet.
+    if (server._tag === "TestCluster") yield* echoes(yield* anyNode, { port: ports.lab })
   }),
   row("PX7", "every method, header, cookie and body is passed on, and a redirect is followed", function*() {
     const { client, server } = yield* behindPod()
@@ -260,8 +296,7 @@ export const rows: ReadonlyArray<Row> = [
         }))
       }
       const refused = yield* Proxy.webSocket(target, "/elsewhere", options)
-      const { reason } = yield* failureOf(Effect.scoped(refused.reader))
-      const cause = reason._tag === "SocketOpenError" && isKubeError(reason.cause) ? reason.cause.message : reason._tag
+      const cause = yield* whyRefused(refused)
       yield* check(cause.includes("websocket one, two: HTTP 418 (no socket)"), `a handshake that is refused: ${cause}`)
       const short = yield* Proxy.webSocket(target, "/socket", { ...options, maxMessageBytes: 4 })
       yield* Effect.scoped(Effect.gen(function*() {
@@ -277,5 +312,54 @@ export const rows: ReadonlyArray<Row> = [
       yield* same(server.open(), 0, "connections of the program")
     },
     { scripted }
+  ),
+  row(
+    "PX10",
+    "a WebSocket of a service, or of a port of a node, opens as well, without the query of its path",
+    function*() {
+      const { pod } = yield* Lab
+      const { port, seen } = yield* HttpTarget.make
+      const { metadata: { name } } = yield* withService({
+        selector: { app: pod("web").metadata.name },
+        ports: [{ port: 80, targetPort: port }]
+      })
+      for (const [target, at] of [[Proxy.service(name), 80], [yield* anyNode, port]] as const) {
+        const socket = yield* Proxy.webSocket(target, "/socket?lost=1", { port: at, protocols: ["one", "two"] })
+        yield* Effect.scoped(Effect.gen(function*() {
+          const { pull } = yield* socket.reader
+          yield* (yield* socket.writer).write("hello")
+          yield* same(yield* next(pull), "hello", `what came back from ${target.kind} ${target.name}`)
+        }))
+        yield* same(seen.at(-1)?.url, "/socket", `what ${target.kind} ${target.name} was asked for`)
+      }
+    },
+    { scripted }
+  ),
+  row(
+    "PX11",
+    "an upgrade by the kubelet of a node carries bytes both ways, and is asked for without a query too",
+    function*() {
+      const { pod } = yield* Lab
+      const { metadata: { name, namespace }, spec } = pod("web")
+      const node = Proxy.node(spec.nodeName ?? "")
+      const headers = { [SpdyHandshake.versionHeader]: ForwardPairs.protocol }
+      const path = `/portForward/${namespace}/${name}`
+      const { connection } = yield* Proxy.upgrade(node, path, SpdyHandshake.upgradeName, { headers })
+      yield* connection.write([SpdyFrame.encodePing(7)])
+      const { decode } = SpdyFrame.makeDecoder()
+      const events: Array<SpdyFrame.Event> = []
+      while (events.length === 0) for (const bytes of yield* connection.pull) events.push(...decode(bytes))
+      yield* same(events, [{ _tag: "Ping", id: 7 }], "the answer to a ping")
+      // What a kubelet must be told in the query, it is not.
+      const exec = yield* Proxy.webSocket(node, `/exec/${namespace}/${name}/main?output=1&command=true`, {
+        protocols: [RemoteCommand.v4]
+      })
+      const cause = yield* whyRefused(exec)
+      yield* check(cause.includes("HTTP 400 (you must specify at least 1 of stdin, stdout, stderr)"), cause)
+    },
+    {
+      inapplicable: ({ _tag }) =>
+        _tag === "TestCluster" ? "the kubelet of a test cluster answers for its health alone" : undefined
+    }
   )
 ]
