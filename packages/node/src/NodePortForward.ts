@@ -54,21 +54,29 @@ export const duplex = (
   session: Session,
   port: number | string
 ): Effect.Effect<ForwardedDuplex, KubeError.KubeError | ChannelError.ChannelError, Scope.Scope> =>
-  Effect.flatMap(Effect.promise(() => import("./internal/forwardedDuplex.ts")), (internal) =>
-    Effect.acquireRelease(
-      Effect.flatMap(
-        Effect.promise(() => import("./internal/socketStream.ts")),
-        ({ openAs }) => openAs(session.socket(port), (parts) => new internal.ForwardedDuplex(parts))
-      ).pipe(Effect.catch((error) => {
-        const cause = internal.causeOf(error)
-        return KubeError.isKubeError(cause) || ChannelError.isChannelError(cause)
-          ? Effect.fail(cause)
-          : Effect.die(cause)
-      })),
-      (stream) =>
-        Effect.callback<void>((resume) => {
-          if (stream.closed) return resume(Effect.void)
-          stream.once("close", () => resume(Effect.void))
-          stream.destroy()
-        })
-    ))
+  Effect.flatMap(Effect.promise(() => import("./internal/forwardedDuplex.ts")), (internal) => {
+    let stream: ForwardedDuplex | undefined
+    const dial = Effect.flatMap(
+      Effect.promise(() => import("./internal/socketStream.ts")),
+      ({ openAs }) => openAs(session.socket(port), (parts) => (stream = new internal.ForwardedDuplex(parts)))
+    ).pipe(Effect.catch((error) => {
+      const cause = internal.causeOf(error)
+      return KubeError.isKubeError(cause) || ChannelError.isChannelError(cause)
+        ? Effect.fail(cause)
+        : Effect.die(cause)
+    }))
+    // Dialling may take long, and ends when nobody waits for it. A stream that has been made by then is destroyed: until
+    // the scope has it, nobody else would.
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.onError(restore(dial), () => stream === undefined ? Effect.void : destroyed(stream)).pipe(
+        Effect.tap((stream) => Effect.addFinalizer(() => destroyed(stream)))
+      )
+    )
+  })
+
+const destroyed = (stream: Duplex): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    if (stream.closed) return resume(Effect.void)
+    stream.once("close", () => resume(Effect.void))
+    stream.destroy()
+  })

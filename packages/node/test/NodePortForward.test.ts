@@ -10,9 +10,12 @@ import * as TestCluster from "@effect-k8s/testing/TestCluster"
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
+import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
 import { createHash, randomBytes } from "node:crypto"
 import { once } from "node:events"
 import * as Http from "node:http"
@@ -228,6 +231,60 @@ layer(clusterOf(), { excludeTestServices: true })("a forwarded connection as a s
         assert.isTrue(yield* until(() => count() === 0))
       }
       assert.strictEqual((yield* forward.stats).connections, 0)
+    }))
+
+  it.effect("is not dialled any longer when nobody waits for it", () =>
+    Effect.gen(function*() {
+      const { port } = yield* serve((socket) => socket.pipe(socket))
+      const cluster = yield* TestCluster.TestCluster
+      const forward = yield* open({ handshakeTimeout: "1 hour" })
+      // The server takes it on no link.
+      const ignored = yield* cluster.pods.injectForward({ port }, ForwardFault.ignore, { times: 2 })
+      const dialling = yield* Effect.forkDetach(Effect.scoped(NodePortForward.duplex(forward, port)))
+      yield* Effect.repeat(ignored.hits, { schedule: Schedule.spaced("10 millis"), until: (hits) => hits === 2 })
+      dialling.interruptUnsafe()
+      assert.isTrue(yield* until(() => dialling.pollUnsafe() !== undefined))
+      assert.strictEqual((yield* forward.stats).connections, 0)
+    }))
+
+  it.effect("is given to the scope or destroyed, whenever who dials is interrupted", () =>
+    Effect.gen(function*() {
+      const forward = yield* open()
+      const seen = new Set<string>()
+      const interrupted = Effect.fnUntraced(function*(step: number, operations: number) {
+        let dialled = 0
+        const counted = Effect.acquireRelease(
+          Effect.sync(() => {
+            dialled++
+          }),
+          () =>
+            Effect.sync(() => {
+              dialled--
+            })
+        )
+        const socket = Socket.make({
+          reader: Effect.as(counted, { pull: Effect.never, upgrade: Socket.SocketUpgradeError.unsupported }),
+          writer: Effect.as(counted, { write: () => Effect.void, writeAll: () => Effect.void })
+        })
+        const scope = yield* Scope.make()
+        // It yields after a few operations, as it does after thousands elsewhere.
+        const dialling = yield* Scope.provide(NodePortForward.duplex({ ...forward, socket: () => socket }, 80), scope)
+          .pipe(
+            Effect.provideService(Scheduler.MaxOpsBeforeYield, operations),
+            Effect.forkChild
+          )
+        for (let i = 0; i < step; i++) yield* Effect.yieldNow
+        yield* Fiber.interrupt(dialling)
+        const exit = yield* Fiber.await(dialling)
+        if (Exit.isSuccess(exit)) assert.deepStrictEqual([dialled, exit.value.destroyed], [2, false])
+        yield* Scope.close(scope, Exit.void)
+        assert.strictEqual(dialled, 0, `step ${step} of ${operations} operations`)
+        seen.add(Exit.isSuccess(exit) ? "made" : "interrupted")
+      })
+      for (let operations = 5; operations < 15; operations++) {
+        for (let step = 0; step < 40; step++) yield* interrupted(step, operations)
+      }
+      assert.sameMembers([...seen], ["interrupted", "made"])
     }))
 
   it.effect("tells a refusal by the stream, whose error nobody needs to hear, and one before it by its type", () =>
