@@ -86,6 +86,14 @@ const request = ({ namespace, pod, port }: Where, transport: Negotiation.Forward
   info: { verb: "port-forward", resource: "pods/portforward", namespace, name: pod }
 })
 
+/** How it is asked for. */
+export interface Settings {
+  readonly policy: Negotiation.Policy
+  /** What is offered before all else that the policy has: what has worked. */
+  readonly first?: Negotiation.ForwardTransport | undefined
+  readonly handshakeTimeout: Duration.Duration
+}
+
 /**
  * Opens a connection in the current scope. Every refusal is a `KubeError`: by the Status where there is one, else
  * `UpgradeRefused` with all that was tried; `Transport` where there was no connection or no answer in time.
@@ -93,7 +101,7 @@ const request = ({ namespace, pod, port }: Where, transport: Negotiation.Forward
 export const connectForward = Effect.fnUntraced(function*(
   client: KubeClient.KubeClient["Service"],
   where: Where,
-  settings: { readonly policy: Negotiation.Policy; readonly handshakeTimeout: Duration.Duration }
+  settings: Settings
 ): Effect.fn.Return<Carrier | PerConnection, KubeError.KubeError, Scope.Scope> {
   const scope = yield* Effect.scope
   const attempts: Array<KubeError.UpgradeAttempt> = []
@@ -176,7 +184,9 @@ export const connectForward = Effect.fnUntraced(function*(
     const offers = Negotiation.offers(settings.policy)
     const [last, others] = [offers.slice(-1), offers.slice(0, -1)]
     // The last one takes a connection for each: it is not preferred to any that may be taken.
-    return [...TransportMemory.forwards.order(state, now, others, namespace), ...last]
+    const order = [...TransportMemory.forwards.order(state, now, others, namespace), ...last]
+    const first = order.filter((offer) => offer === settings.first)
+    return [...first, ...order.filter((offer) => offer !== settings.first)]
   })
   for (let transport = rest[0]; transport !== undefined; transport = rest[0]) {
     if (transport === "websocket" && where.port === undefined) return { _tag: "PerConnection", transport, attempts }

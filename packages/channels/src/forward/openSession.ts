@@ -98,7 +98,7 @@ export const openSession = Effect.fnUntraced(function*(
   const resolve = Effect.provideService(ForwardTarget.resolve(target, { podTimeout }), KubeClient, client)
   let resolved = yield* resolve
   // What has worked is asked for first from then on.
-  let known: Negotiation.Policy = policy
+  let known: Negotiation.ForwardTransport | undefined
 
   const info = (
     { attempts, transport }: Pick<Session, "transport" | "attempts">,
@@ -116,7 +116,8 @@ export const openSession = Effect.fnUntraced(function*(
   const carry = (port: number | undefined) =>
     Effect.suspend(() =>
       connectForward(client, { namespace: resolved.namespace, pod: resolved.pod, port }, {
-        policy: known,
+        policy,
+        first: known,
         handshakeTimeout
       })
     )
@@ -126,7 +127,8 @@ export const openSession = Effect.fnUntraced(function*(
   const generations = new WeakMap<ForwardLink.ForwardLink, number>()
 
   const toLink = (carrier: Carrier): Effect.Effect<ForwardLink.ForwardLink, never, Scope.Scope> => {
-    known = carrier.transport
+    // Not what takes a socket for each connection: that is for as long as the others are refused.
+    if (carrier.transport !== "websocket") known = carrier.transport
     const opened = generation
     return Effect.tap(
       ForwardLink.make({

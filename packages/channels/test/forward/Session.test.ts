@@ -83,6 +83,51 @@ describe("a session", () => {
       ])
     }))
 
+  it.effect("falls back for a later socket as for the first one, and asks first for what has worked", () =>
+    Effect.gen(function*() {
+      const refused = new Set<string>()
+      const { forward, server } = yield* start({ transport: "auto" }, {
+        speaks: ["tunnel", "spdy", "websocket"],
+        refuses: (_method, _path, transport) => refused.has(transport) ? 400 : undefined
+      })
+      /** Connects anew, by a socket of its own. */
+      const connected = Effect.gen(function*() {
+        const before = server.asked.length
+        yield* server.pairs.at(-1)?.goodbye ?? Effect.void
+        yield* settle
+        const { transport } = yield* forward.connect(80)
+        return [transport, ...server.asked.slice(before)]
+      })
+      assert.deepStrictEqual(yield* connected, ["tunnel"])
+      // Another API server of the cluster, an older one, answers from now on.
+      refused.add("tunnel")
+      assert.deepStrictEqual(yield* connected, ["spdy", "GET portforward", "POST portforward"])
+      assert.deepStrictEqual(yield* connected, ["spdy", "POST portforward"])
+      refused.add("spdy")
+      const all = ["POST portforward", "GET portforward", "GET portforward"]
+      assert.deepStrictEqual(yield* connected, ["websocket", ...all])
+      // It takes a socket for each connection, and so is no more than a way out.
+      refused.clear()
+      assert.deepStrictEqual(yield* connected, ["spdy", "POST portforward"])
+      yield* timePasses
+    }))
+
+  it.effect("asks by no other protocol than the one that was wanted, for a later socket either", () =>
+    Effect.gen(function*() {
+      let isRefused = false
+      const { forward, server } = yield* start({ transport: "tunnel" }, {
+        speaks: ["tunnel", "spdy", "websocket"],
+        refuses: () => isRefused ? 400 : undefined
+      })
+      yield* forward.connect(80)
+      isRefused = true
+      yield* server.pairs[0]!.goodbye
+      yield* settle
+      assert.strictEqual(yield* reasonOf(forward.connect(80)), "UpgradeRefused")
+      assert.deepStrictEqual(server.asked, ["GET portforward", "GET portforward"])
+      yield* timePasses
+    }))
+
   it.effect("spreads connections over its sockets, uses them again, and closes all with its scope", () =>
     Effect.gen(function*() {
       const server = yield* ForwardServer.make()

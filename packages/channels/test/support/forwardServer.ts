@@ -61,7 +61,7 @@ export interface Settings {
   /** What it does by itself with a connection that it has taken, whenever bytes come. */
   readonly onBytes?: ((pair: ServerPair) => Effect.Effect<void>) | undefined
   /** The status of a refused upgrade. */
-  readonly refuses?: ((method: string, path: string) => number | undefined) | undefined
+  readonly refuses?: ((method: string, path: string, transport: Carrier) => number | undefined) | undefined
   /** The client's; none unless told. */
   readonly credentials?: Credentials.Credentials["Service"] | undefined
 }
@@ -275,13 +275,13 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
         asked.push(`${request.method} ${pathname.split("/").at(-1)}`)
         authorizations.push(request.headers["authorization"])
         const pod = pathname.split("/").at(-2) ?? ""
-        const status = settings.refuses?.(request.method, pathname) ??
-          (pods.get(pod)?.isLeaving === true ? 404 : undefined)
         if (!pods.has(pod)) {
           const body = new TextEncoder().encode(JSON.stringify(notFound(pod)))
           return { _tag: "Refused", status: 404, headers: Headers.empty, body }
         }
         const transport = transportOf(request)
+        const status = settings.refuses?.(request.method, pathname, transport) ??
+          (pods.get(pod)?.isLeaving === true ? 404 : undefined)
         if (status !== undefined || !(settings.speaks ?? ["spdy"]).includes(transport)) {
           return { _tag: "Refused", status: status ?? 400, headers: Headers.empty, body: new Uint8Array(0) }
         }
