@@ -45,6 +45,8 @@ export const make = (open: Effect.Effect<Opened, Socket.SocketError, Scope.Scope
       }),
       () =>
         Effect.sync(() => {
+          // Another has been opened since.
+          if (current !== opened) return
           current = undefined
           isOpen.closeUnsafe()
         })
