@@ -124,6 +124,8 @@ export const make = Effect.fnUntraced(function*(
         Effect.as(true),
         // The reading side knows better why the connection failed.
         Effect.catch(() => ended),
+        // The end of the link cuts short what it writes, which is no interruption of whoever waits for that.
+        Effect.catchCauseIf(Cause.hasInterruptsOnly, () => ended),
         Effect.raceFirst(ended),
         Effect.ensuring(Effect.sync(() => {
           blockedWrites--

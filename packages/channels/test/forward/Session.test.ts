@@ -11,7 +11,7 @@ import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { text, utf8 } from "../protocol/bytes.ts"
-import { settle, timePasses } from "../support/execServer.ts"
+import { joined, settle, timePasses } from "../support/execServer.ts"
 import * as ForwardServer from "../support/forwardServer.ts"
 
 const start = Effect.fnUntraced(function*(options: ForwardOptions = {}, settings: ForwardServer.Settings = {}) {
@@ -352,6 +352,27 @@ describe("a connection", () => {
       yield* pair!.end("error")
       assert.strictEqual(yield* reasonOf(Stream.runDrain(connection.read)), "PortRefused")
       assert.lengthOf(server.pairs, 1)
+      yield* timePasses
+    }))
+
+  it.effect("that is refused while it is written to fails so for who writes, who is not interrupted by the end of the socket", () =>
+    Effect.gen(function*() {
+      // The server reads no more: what is written waits.
+      const { forward, server } = yield* start({}, { onBytes: () => Effect.never })
+      const connection = yield* forward.connect(80)
+      // More pieces than fit into the pipe, and no more bytes than are kept to be sent again.
+      const pieces = Stream.rechunk(Stream.fromIterable(Array.from({ length: 50 }, () => utf8("piece"))), 1)
+      const writing = yield* Effect.forkChild(Stream.run(pieces, connection.write))
+      const reading = yield* Effect.forkChild(reasonOf(Stream.runDrain(connection.read)))
+      yield* settle
+      assert.isUndefined(writing.pollUnsafe())
+      const [pair] = server.pairs
+      yield* pair!.say("error forwarding port 80 to pod ab, uid : dial tcp4 127.0.0.1:80: connect: connection refused")
+      yield* pair!.end("error")
+      yield* pair!.end("data")
+      assert.strictEqual(yield* joined(reading), "PortRefused")
+      assert.strictEqual((yield* forward.stats).sockets, 0)
+      assert.strictEqual(yield* reasonOf(Fiber.join(writing)), "PortRefused")
       yield* timePasses
     }))
 
