@@ -7,13 +7,15 @@
  */
 import type { KubeError } from "@effect-k8s/core/KubeError"
 import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import * as ChannelError from "../ChannelError.ts"
@@ -63,8 +65,20 @@ export interface Options {
   readonly info: (port: number) => ChannelError.ChannelInfo
 }
 
+/** The going on with another pod; there is at most one of a connection. */
+interface Recovery {
+  readonly failed: Forwarded
+  /** Whether there is a connection to another pod, with all that was sent. */
+  readonly outcome: Deferred.Deferred<boolean>
+  fiber: Fiber.Fiber<boolean> | undefined
+}
+
 // What a request takes that a program writes before it has read anything.
 const maxKeptBytes = 64 * 1024
+
+// Of a connection whose scope has ended.
+const noOther = Deferred.makeUnsafe<boolean>()
+Deferred.doneUnsafe(noOther, Effect.succeed(false))
 
 // Servers take a connection at once, unless they stand still: a stream that nobody reads on their side may hold up others.
 const takenWithin = Duration.seconds(3)
@@ -77,6 +91,10 @@ const isUntouched = ({ reason }: ChannelError.ChannelError): boolean =>
 const isBeforehand = (error: ChannelError.ChannelError): boolean =>
   error.reason._tag === "ConnectionLost" || isUntouched(error)
 
+/** An interruption is that of the scope; those who wait are told by an error. */
+const outcomeOf = (exit: Exit.Exit<boolean>): Exit.Exit<boolean> =>
+  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? Exit.succeed(false) : exit
+
 /** Dials. Nothing was sent when it fails. */
 export const make = Effect.fnUntraced(function*(
   options: Options
@@ -88,7 +106,7 @@ export const make = Effect.fnUntraced(function*(
   let isEnded = false
   let isRenewed = false
   let current: Forwarded | undefined
-  const renewing = Semaphore.makeUnsafe(1)
+  let recovery: Recovery | undefined
 
   const acquire = Effect.uninterruptible(Effect.tap(options.connect, (forwarded) =>
     Effect.sync(() => {
@@ -136,10 +154,24 @@ export const make = Effect.fnUntraced(function*(
       return true
     })
 
+  const scope = yield* Effect.scope
   yield* Effect.addFinalizer((exit) =>
     Effect.suspend(() => {
+      if (current === undefined) return Effect.void
+      const { release } = current
       const how = Exit.isSuccess(exit) && isEnded ? "end" : "reset"
-      return current === undefined ? Effect.void : current.release(how)
+      if (recovery === undefined) {
+        recovery = { failed: current, outcome: noOther, fiber: undefined }
+        return release(how)
+      }
+      const { fiber, outcome } = recovery
+      return Effect.gen(function*() {
+        if (fiber !== undefined) yield* Fiber.interrupt(fiber)
+        // It may have been about to begin.
+        Deferred.doneUnsafe(outcome, Effect.succeed(false))
+        // A pod that was sent a part again must not take that for all.
+        yield* current!.release((yield* Deferred.await(outcome)) ? how : "reset")
+      })
     })
   )
 
@@ -151,15 +183,30 @@ export const make = Effect.fnUntraced(function*(
 
   /** Goes on with another pod after a failure, if nothing has been received or forgotten. */
   const recover = (failed: Forwarded, error: ChannelError.ChannelError): Effect.Effect<boolean> =>
-    renewing.withPermit(Effect.gen(function*() {
-      if (current !== failed) return true
-      if (!isUntouched(error) || kept === undefined || failed.received() > 0) return false
-      if (!(yield* again(failed, error))) return false
+    Effect.uninterruptibleMask((restore) => {
+      if (recovery !== undefined) {
+        return recovery.failed === failed ? restore(Deferred.await(recovery.outcome)) : Effect.succeed(false)
+      }
+      if (!isUntouched(error) || kept === undefined || failed.received() > 0) return Effect.succeed(false)
+      // What comes later waits, and is sent by who has it.
       const [first, ...rest] = kept
-      if (first !== undefined) yield* current.write([first, ...rest])
-      if (isEnded && options.end === "at-once") yield* current.end
-      return true
-    })).pipe(Effect.orElseSucceed(() => false))
+      const endsAtOnce = isEnded && options.end === "at-once"
+      const run = Effect.gen(function*() {
+        if (!(yield* again(failed, error))) return false
+        if (first !== undefined) yield* current!.write([first, ...rest])
+        if (endsAtOnce) yield* current!.end
+        return true
+      }).pipe(Effect.orElseSucceed(() => false))
+      const one: Recovery = { failed, outcome: Deferred.makeUnsafe(), fiber: undefined }
+      recovery = one
+      // In a fiber of its own: a reader or writer that leaves meanwhile must not end it for the others.
+      return Effect.forkIn(Effect.onExit(run, (exit) => Deferred.done(one.outcome, outcomeOf(exit))), scope).pipe(
+        Effect.flatMap((fiber) => {
+          one.fiber = fiber
+          return restore(Deferred.await(one.outcome))
+        })
+      )
+    })
 
   const keep = (forwarded: Forwarded, chunks: NonEmptyReadonlyArray<Uint8Array>): void => {
     if (kept === undefined) return
@@ -169,38 +216,46 @@ export const make = Effect.fnUntraced(function*(
     else kept.push(...chunks.map((chunk) => new Uint8Array(chunk)))
   }
 
+  /** Waits for another pod, if one is looked for. Whoever waits may leave. */
+  const whenRecovered = <A, E>(use: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    recovery === undefined ? use() : Effect.flatMap(Deferred.await(recovery.outcome), use)
+
+  const sendNow = (chunks: NonEmptyReadonlyArray<Uint8Array>): Effect.Effect<boolean, ChannelError.ChannelError> => {
+    const forwarded = current!
+    keep(forwarded, chunks)
+    // What was kept has been sent again by the time it is recovered, these chunks with it.
+    return Effect.catch(
+      forwarded.write(chunks),
+      (error) => Effect.flatMap(recover(forwarded, error), (ok) => ok ? Effect.succeed(true) : Effect.fail(error))
+    )
+  }
+
   const send: Owned["send"] = (chunks) =>
-    Effect.suspend(() => {
-      if (isEnded) return Effect.succeed(false)
-      const forwarded = current!
-      keep(forwarded, chunks)
-      return forwarded.write(chunks).pipe(
-        Effect.tap((taken) =>
-          Effect.sync(() => {
-            if (taken) { for (const chunk of chunks) sent += chunk.length }
-          })
-        ),
-        // What was kept has been sent again by now, these chunks with it.
-        Effect.catch((error) =>
-          Effect.flatMap(recover(forwarded, error), (ok) => ok ? Effect.succeed(true) : Effect.fail(error))
-        )
+    Effect.suspend(() => isEnded ? Effect.succeed(false) : whenRecovered(() => sendNow(chunks))).pipe(
+      Effect.tap((taken) =>
+        Effect.sync(() => {
+          if (taken) { for (const chunk of chunks) sent += chunk.length }
+        })
       )
-    })
+    )
 
   const endSending: Effect.Effect<void> = Effect.suspend(() => {
     if (isEnded) return Effect.void
     isEnded = true
-    return options.end === "at-once" ? current!.end : Effect.void
+    return options.end === "at-once" ? whenRecovered(() => current!.end) : Effect.void
   })
 
-  const read: Connection["read"] = Stream.suspend(() => {
+  const readOn: Connection["read"] = Stream.suspend(() => {
     const forwarded = current!
     return Stream.catchIf(
       forwarded.output.stream,
       isUntouched,
-      (error) => Stream.unwrap(Effect.map(recover(forwarded, error), (ok) => ok ? read : Stream.fail(error)))
+      (error) => Stream.unwrap(Effect.map(recover(forwarded, error), (ok) => ok ? readOn : Stream.fail(error)))
     )
   })
+  const read: Connection["read"] = Stream.suspend(() =>
+    recovery === undefined ? readOn : Stream.unwrap(Effect.as(Deferred.await(recovery.outcome), readOn))
+  )
 
   return {
     // Of the pod that it goes to by now.

@@ -1,7 +1,6 @@
 /**
  * A session of forwarded connections on virtual time, against a server in memory.
  */
-import type { ForwardOptions } from "@effect-k8s/channels/ForwardOptions"
 import * as PortForward from "@effect-k8s/channels/PortForward"
 import * as Target from "@effect-k8s/channels/Target"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
@@ -13,24 +12,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { text, utf8 } from "../protocol/bytes.ts"
 import { joined, settle, timePasses } from "../support/execServer.ts"
 import * as ForwardServer from "../support/forwardServer.ts"
-
-const start = Effect.fnUntraced(function*(options: ForwardOptions = {}, settings: ForwardServer.Settings = {}) {
-  const server = yield* ForwardServer.make(settings)
-  const forward = yield* Effect.provideService(
-    PortForward.open(Target.pod("p"), { transport: "spdy", ...options }),
-    KubeClient.KubeClient,
-    server.client
-  )
-  return { server, forward }
-})
-
-const reasonOf = <A, E extends { readonly reason: { readonly _tag: string } }, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.match(effect, { onSuccess: () => "success", onFailure: ({ reason }) => reason._tag })
-
-const after = (millis: number) => Effect.andThen(TestClock.adjust(millis), settle)
-
-const say = (connection: PortForward.Connection, words: string) =>
-  Stream.run(Stream.succeed(utf8(words)), connection.write)
+import { after, fail, goneWords, reasonOf, refusedWords, say, start } from "../support/forwardSession.ts"
 
 describe("a session", () => {
   it.effect("asks for the tunnel first, then for SPDY, and says what was tried", () =>
@@ -306,9 +288,7 @@ describe("a connection", () => {
       yield* settle
       server.replace()
       const [gone] = server.pairs
-      yield* gone!.end("data")
-      yield* gone!.say("error forwarding port 80 to pod ab, uid : network namespace for sandbox \"ab\" is closed")
-      yield* gone!.end("error")
+      yield* fail(gone!, goneWords)
       const reading = yield* Effect.forkChild(Stream.runCollect(connection.read))
       yield* settle
       const second = server.pairs[1]
@@ -332,9 +312,7 @@ describe("a connection", () => {
         memory.fill(0)
         server.replace()
         const [gone] = server.pairs
-        yield* gone!.end("data")
-        yield* gone!.say("error forwarding port 80 to pod ab, uid : network namespace for sandbox \"ab\" is closed")
-        yield* gone!.end("error")
+        yield* fail(gone!, goneWords)
         yield* Effect.forkChild(Stream.runCollect(connection.read))
         yield* settle
         assert.strictEqual(server.pairs[1]?.heard(), "request")
@@ -347,9 +325,7 @@ describe("a connection", () => {
       const { forward, server } = yield* start()
       const connection = yield* forward.connect(80)
       const [pair] = server.pairs
-      yield* pair!.end("data")
-      yield* pair!.say("error forwarding port 80 to pod ab, uid : dial tcp4 127.0.0.1:80: connect: connection refused")
-      yield* pair!.end("error")
+      yield* fail(pair!, refusedWords)
       assert.strictEqual(yield* reasonOf(Stream.runDrain(connection.read)), "PortRefused")
       assert.lengthOf(server.pairs, 1)
       yield* timePasses

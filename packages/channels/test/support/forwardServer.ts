@@ -13,6 +13,7 @@ import * as Credentials from "@effect-k8s/core/Credentials"
 import * as KubeClient from "@effect-k8s/core/KubeClient"
 import * as MemoryTransport from "@effect-k8s/core/MemoryTransport"
 import * as Transport from "@effect-k8s/core/Transport"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Headers from "effect/http/Headers"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -52,6 +53,8 @@ export interface ServerPair {
 export interface Settings {
   /** Whether a connection is taken; all are unless told. */
   readonly takes?: ((socket: number, port: string) => boolean) | undefined
+  /** How long it takes to do so; no time unless told. */
+  readonly takesAfter?: ((socket: number) => Duration.Input) | undefined
   /** Whether pings are answered; yes unless told. */
   readonly pongs?: boolean | undefined
   /** What it speaks; SPDY alone unless told. Anything else is refused with 400. */
@@ -173,10 +176,12 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
           const { headers, stream } = event
           const get = (name: string): string => SpdyHeaders.get(headers, name) ?? ""
           const takes = settings.takes?.(socket, get("port")) !== false
+          const delay = settings.takesAfter?.(socket)
+          const pause = delay === undefined ? Effect.void : Effect.sleep(Duration.fromInputUnsafe(delay))
           if (settings.resets?.(get("port")) === true) return write(streams.reset(stream, 5))
           if (get("streamtype") === "error") {
             errors.set(get("requestid"), stream)
-            return takes ? write(streams.reply(stream)) : Effect.void
+            return takes ? Effect.andThen(pause, Effect.suspend(() => write(streams.reply(stream)))) : Effect.void
           }
           const error = errors.get(get("requestid")) ?? 0
           const state = { bytes: 0, last: new Uint8Array(0), ended: false, reset: false }
