@@ -24,6 +24,7 @@ import * as Liveness from "../session/Liveness.ts"
 import type * as OutputBuffer from "../session/OutputBuffer.ts"
 import * as LinkEntry from "./LinkEntry.ts"
 import * as LinkWriter from "./LinkWriter.ts"
+import * as ReadingTime from "./ReadingTime.ts"
 
 /** What a link is made from. */
 export interface Options {
@@ -77,7 +78,7 @@ export interface ForwardLink {
 const goodbyeWithin = Duration.millis(50)
 // Real servers cut a connection one second after its end was said.
 const lingerMillis = 1_500
-// How long the server may take to say how a connection has ended, from when it has begun to.
+// How long the server may take to say how a connection has ended, from when it has begun to, while we read.
 const wordsWithinMillis = 1_000
 // A write that takes longer waits for the server.
 const congestedAfterMillis = 250
@@ -95,6 +96,7 @@ export const make = Effect.fnUntraced(function*(
   const scope = yield* Effect.scope
   const clock = yield* Effect.clockWith(Effect.succeed)
   const now = (): number => clock.currentTimeMillisUnsafe()
+  const reading = ReadingTime.make(clock)
 
   const entries = new Map<number, LinkEntry.LinkEntry>()
   let live = Liveness.initial(now())
@@ -102,7 +104,7 @@ export const make = Effect.fnUntraced(function*(
   let isRetired = false
   let blockedWrites = 0
   const closed = Latch.makeUnsafe(false)
-  // Connections whose end has begun, in the order in which it has to be over.
+  // Connections whose end has begun, in the order in which it has to be over, and when that is in reading time.
   const endings = yield* Queue.unbounded<{ readonly pair: number; readonly until: number }>()
 
   const advance = (event: Liveness.Event): void => {
@@ -242,7 +244,7 @@ export const make = Effect.fnUntraced(function*(
           finish(entry, LinkEntry.failure(entry, event.text, event.accepted))
           return undefined
         case "Ending":
-          Queue.offerUnsafe(endings, { pair: event.pair, until: now() + wordsWithinMillis })
+          Queue.offerUnsafe(endings, { pair: event.pair, until: reading.now() + wordsWithinMillis })
           return undefined
       }
     }
@@ -264,8 +266,7 @@ export const make = Effect.fnUntraced(function*(
   // One fiber for all: one for each would keep it, and all that is its own, for that time after it has been released.
   const settleNext = Effect.flatMap(Queue.take(endings), ({ pair, until }) =>
     Effect.andThen(
-      // The clock may have been set back.
-      Effect.sleep(Math.min(Math.max(until - now(), 0), wordsWithinMillis)),
+      reading.until(until),
       Effect.suspend(() => {
         const settled = protocol.settle(pair)
         return (settled === undefined ? undefined : onEvent(settled, 0)) ?? Effect.void
@@ -279,6 +280,7 @@ export const make = Effect.fnUntraced(function*(
   /** Reads no more until there is room; fails connections that nobody reads when others wait for them. */
   const pause = Effect.fnUntraced(function*(full: ReadonlyArray<LinkEntry.LinkEntry>) {
     advance({ _tag: "Paused" })
+    reading.pause()
     const guard = Effect.gen(function*() {
       while (true) {
         yield* Effect.sleep(options.unreadGrace)
@@ -288,6 +290,7 @@ export const make = Effect.fnUntraced(function*(
     })
     const room = Effect.forEach(full, ({ output }) => output.room, { discard: true })
     const unread = yield* Effect.raceFirst(Effect.as(room, []), guard)
+    reading.resume()
     advance({ _tag: "Resumed" })
     for (const entry of unread) {
       const bufferedBytes = entry.output.size()
@@ -315,7 +318,7 @@ export const make = Effect.fnUntraced(function*(
 
   // Not `repeat`, whose schedule gives way to others after each read.
   const readOne = Effect.flatMap(duplex.pull, onChunks)
-  const reading = yield* Effect.whileLoop({ while: () => !isClosed, body: () => readOne, step: () => {} }).pipe(
+  const reader = yield* Effect.whileLoop({ while: () => !isClosed, body: () => readOne, step: () => {} }).pipe(
     Effect.catchCause((cause) =>
       Effect.sync(() => conclude(lost({ cause: Cause.hasInterruptsOnly(cause) ? undefined : Cause.squash(cause) })))
     ),
@@ -363,7 +366,7 @@ export const make = Effect.fnUntraced(function*(
           goodbyeWithin
         )
       }
-      yield* Fiber.interrupt(reading)
+      yield* Fiber.interrupt(reader)
     })
   )
 

@@ -51,6 +51,9 @@ export const goneWords = "error forwarding port 80 to pod ab, uid : network name
 export const refusedWords =
   "error forwarding port 80 to pod ab, uid : dial tcp4 127.0.0.1:80: connect: connection refused"
 
+/** What they say of a connection that the pod has broken off. */
+export const brokenWords = "error forwarding port 80 to pod ab, uid : read: connection reset by peer"
+
 /** Fails a connection in the server's words, as real servers do: its data ends first. */
 export const fail = (pair: ForwardServer.ServerPair, words: string): Effect.Effect<void> =>
   Effect.andThen(pair.end("data"), Effect.andThen(pair.say(words), pair.end("error")))
