@@ -13,6 +13,8 @@ import type { Forwarded, ForwardLink } from "./ForwardLink.ts"
 export interface Options {
   /** Opens another link; the port is that of its first connection. */
   readonly open: (port: number) => Effect.Effect<ForwardLink, KubeError.KubeError, Scope.Scope>
+  /** Whether it is told by such a failure that what the links there are lead to has gone. */
+  readonly isGone: (error: KubeError.KubeError) => boolean
   /** The most links at a time. */
   readonly sockets: number
 }
@@ -91,7 +93,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       const more = open(options.open(port), hold)
       if (one === undefined) return more
       if (isFree(one) || usable().length >= options.sockets) return Effect.succeed(one)
-      return Effect.orElseSucceed(more, () => one)
+      return Effect.catchIf(more, (error) => !options.isGone(error), () => Effect.succeed(one))
     })
 
   const choose = (port: number): Effect.Effect<Held, KubeError.KubeError> =>
@@ -118,7 +120,10 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     while (true) {
       const one = yield* Effect.interruptible(choose(port))
       const forwarded = yield* one.link.connect(port)
-      if (forwarded === undefined) continue
+      if (forwarded === undefined) {
+        yield* tidy(one)
+        continue
+      }
       return {
         ...forwarded,
         release: (how: "reset" | "end") => Effect.andThen(forwarded.release(how), tidy(one))

@@ -126,10 +126,12 @@ export const openSession = Effect.fnUntraced(function*(
   let generation = 0
   const generations = new WeakMap<ForwardLink.ForwardLink, number>()
 
-  const toLink = (carrier: Carrier): Effect.Effect<ForwardLink.ForwardLink, never, Scope.Scope> => {
+  const toLink = (
+    carrier: Carrier,
+    opened: number
+  ): Effect.Effect<ForwardLink.ForwardLink, never, Scope.Scope> => {
     // Not what takes a socket for each connection: that is for as long as the others are refused.
     if (carrier.transport !== "websocket") known = carrier.transport
-    const opened = generation
     return Effect.tap(
       ForwardLink.make({
         carrier,
@@ -138,26 +140,37 @@ export const openSession = Effect.fnUntraced(function*(
         unreadGrace,
         liveness: liveness(options)
       }),
-      (link) => Effect.sync(() => generations.set(link, opened))
+      (link) =>
+        Effect.sync(() => {
+          generations.set(link, opened)
+          // The pod was found to be another while this was being opened.
+          if (opened !== generation) link.retire()
+        })
     )
   }
 
   const open = (port: number): Effect.Effect<ForwardLink.ForwardLink, KubeError.KubeError, Scope.Scope> =>
-    Effect.flatMap(
-      carry(port),
-      (carrier) =>
+    Effect.suspend(() => {
+      const opened = generation
+      return Effect.flatMap(carry(port), (carrier) =>
         carrier._tag === "Carrier"
-          ? toLink(carrier)
-          : Effect.die(new Error("a connection for a port was opened without one"))
-    )
-  const pool = yield* ForwardPool.make({ sockets: Math.max(options.sockets ?? defaultSockets, 1), open })
+          ? toLink(carrier, opened)
+          : Effect.die(new Error("a connection for a port was opened without one")))
+    })
+  // The pod that was selected may be gone, and another in its place.
+  const hasGone = ({ reason }: KubeError.KubeError): boolean => "kind" in target && isNowhere(reason)
+  const pool = yield* ForwardPool.make({
+    sockets: Math.max(options.sockets ?? defaultSockets, 1),
+    open,
+    isGone: hasGone
+  })
 
   // The first one shows that the pod can be reached, before anybody asks for a connection.
   let begun: Pick<Session, "transport" | "attempts"> = { transport: "websocket", attempts: [] }
   yield* pool.adopt(Effect.flatMap(carry(undefined), (carrier) => {
     begun = carrier
     known = carrier.transport
-    return carrier._tag === "Carrier" ? toLink(carrier) : Effect.undefined
+    return carrier._tag === "Carrier" ? toLink(carrier, generation) : Effect.undefined
   }))
   const { attempts, transport } = begun
   yield* Effect.annotateCurrentSpan({
@@ -186,12 +199,7 @@ export const openSession = Effect.fnUntraced(function*(
     Effect.suspend(() => {
       const seen = generation
       const once = Effect.flatMap(portOf(asked), ({ port }) => pool.connect(port))
-      // The pod that was selected may be gone, and another in its place.
-      return Effect.catchIf(
-        once,
-        ({ reason }) => "kind" in target && isNowhere(reason),
-        () => Effect.andThen(Effect.interruptible(renew(seen, true)), once)
-      )
+      return Effect.catchIf(once, hasGone, () => Effect.andThen(Effect.interruptible(renew(seen, true)), once))
     })
 
   const connectOwned: Owned["connectOwned"] = (asked) =>

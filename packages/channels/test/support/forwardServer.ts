@@ -36,6 +36,7 @@ export interface ServerPod {
 /** A forwarded connection, at the server. */
 export interface ServerPair {
   readonly socket: number
+  /** The pod that the socket was opened for. */
   readonly pod: string
   readonly port: string
   /** Bytes that have come, and whether the client has ended or reset it. */
@@ -65,6 +66,8 @@ export interface Settings {
   readonly onBytes?: ((pair: ServerPair) => Effect.Effect<void>) | undefined
   /** The status of a refused upgrade. */
   readonly refuses?: ((method: string, path: string, transport: Carrier) => number | undefined) | undefined
+  /** How long it takes to answer the upgrade of a socket; no time unless told. */
+  readonly upgradesAfter?: ((socket: number) => Duration.Input) | undefined
   /** The client's; none unless told. */
   readonly credentials?: Credentials.Credentials["Service"] | undefined
 }
@@ -143,6 +146,7 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
   const asked: Array<string> = []
   const authorizations: Array<string | undefined> = []
   let sockets = 0
+  let upgrades = 0
   let open = 0
   const pods = new Map<string, ServerPod>([["p", { uid: "first", http: 80 }]])
 
@@ -274,37 +278,38 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
 
   const platform = MemoryTransport.platform({
     request: (_, url) => Effect.sync(() => objects(pods, url)),
-    upgrade: (request) =>
-      Effect.sync(() => {
-        const { pathname, searchParams } = Option.getOrThrow(HttpClientRequest.toUrl(request))
-        asked.push(`${request.method} ${pathname.split("/").at(-1)}`)
-        authorizations.push(request.headers["authorization"])
-        const pod = pathname.split("/").at(-2) ?? ""
-        if (!pods.has(pod)) {
-          const body = new TextEncoder().encode(JSON.stringify(notFound(pod)))
-          return { _tag: "Refused", status: 404, headers: Headers.empty, body }
-        }
-        const transport = transportOf(request)
-        const status = settings.refuses?.(request.method, pathname, transport) ??
-          (pods.get(pod)?.isLeaving === true ? 404 : undefined)
-        if (status !== undefined || !(settings.speaks ?? ["spdy"]).includes(transport)) {
-          return { _tag: "Refused", status: status ?? 400, headers: Headers.empty, body: new Uint8Array(0) }
-        }
-        const headers = transport === "spdy"
-          ? SpdyHandshake.responseHeaders(subprotocols.spdy)
-          : WebSocketHandshake.responseHeaders(
-            acceptOf(request.headers["sec-websocket-key"] ?? ""),
-            subprotocols[transport]
-          )
-        return {
-          _tag: "Accepted",
-          headers: Headers.fromInput(headers),
-          serve: (connection) =>
-            transport === "websocket"
-              ? serveChannels(searchParams.get("ports") ?? "0", pod, connection)
-              : serveSpdy(transport, pod, connection)
-        }
-      })
+    upgrade: Effect.fnUntraced(function*(request) {
+      const { pathname, searchParams } = Option.getOrThrow(HttpClientRequest.toUrl(request))
+      asked.push(`${request.method} ${pathname.split("/").at(-1)}`)
+      authorizations.push(request.headers["authorization"])
+      const pod = pathname.split("/").at(-2) ?? ""
+      if (!pods.has(pod)) {
+        const body = new TextEncoder().encode(JSON.stringify(notFound(pod)))
+        return { _tag: "Refused", status: 404, headers: Headers.empty, body }
+      }
+      const transport = transportOf(request)
+      const status = settings.refuses?.(request.method, pathname, transport) ??
+        (pods.get(pod)?.isLeaving === true ? 404 : undefined)
+      if (status !== undefined || !(settings.speaks ?? ["spdy"]).includes(transport)) {
+        return { _tag: "Refused", status: status ?? 400, headers: Headers.empty, body: new Uint8Array(0) }
+      }
+      const delay = settings.upgradesAfter?.(++upgrades)
+      if (delay !== undefined) yield* Effect.sleep(delay)
+      const headers = transport === "spdy"
+        ? SpdyHandshake.responseHeaders(subprotocols.spdy)
+        : WebSocketHandshake.responseHeaders(
+          acceptOf(request.headers["sec-websocket-key"] ?? ""),
+          subprotocols[transport]
+        )
+      return {
+        _tag: "Accepted",
+        headers: Headers.fromInput(headers),
+        serve: (connection) =>
+          transport === "websocket"
+            ? serveChannels(searchParams.get("ports") ?? "0", pod, connection)
+            : serveSpdy(transport, pod, connection)
+      }
+    })
   })
   const client = yield* KubeClient.make({
     endpoint: { url: new URL("https://memory") },
@@ -323,6 +328,11 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
     /** Another pod takes the name. */
     replace: () => {
       pods.set("p", { uid: "second", http: 80 })
+    },
+    /** A pod of another name takes the place of `p`. */
+    roll: (to: string) => {
+      pods.delete("p")
+      pods.set(to, { uid: to, http: 80 })
     },
     /** The pods by name, to be changed. */
     pods
