@@ -8,6 +8,7 @@ import type * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
+import { outOfRange } from "./forward/podPorts.ts"
 
 const TypeId = "~@effect-k8s/channels/ListenError"
 
@@ -15,10 +16,10 @@ const TypeId = "~@effect-k8s/channels/ListenError"
 export class ListenError extends Data.TaggedError("ListenError")<{
   readonly address: Address
   /**
-   * `in-use`, `forbidden` (ports below 1024), `no-address` (not of this machine), `not-permitted` (this process was
-   * started without the permission), or something else.
+   * `in-use`, `forbidden` (ports below 1024), `no-address` (not of this machine), `no-port` (not 0 to 65535),
+   * `not-permitted` (this process was started without the permission), or something else.
    */
-  readonly why: "in-use" | "forbidden" | "no-address" | "not-permitted" | "other"
+  readonly why: "in-use" | "forbidden" | "no-address" | "no-port" | "not-permitted" | "other"
   /** What grants the permission, on runtimes that know such: `--allow-net=127.0.0.1:8080`. */
   readonly flag?: string | undefined
   readonly cause?: unknown
@@ -35,6 +36,8 @@ export class ListenError extends Data.TaggedError("ListenError")<{
         return `${at} may not be listened on by this user; choose a port above 1023`
       case "no-address":
         return `${host} is no address of this machine, or none of this kind is configured`
+      case "no-port":
+        return `${outOfRange(port)}, and 0 is a free one`
       case "not-permitted":
         return `this process may not listen at ${at}; run it with ${this.flag ?? "the permission"}`
       case "other":

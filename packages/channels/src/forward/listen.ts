@@ -10,8 +10,9 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { ForwardOptions } from "../ForwardOptions.ts"
 import type * as ForwardTarget from "../ForwardTarget.ts"
-import { type Listener, type ListenError, Listeners } from "../Listeners.ts"
+import { type Listener, ListenError, Listeners } from "../Listeners.ts"
 import { openSession, type Session } from "./openSession.ts"
+import { isPort } from "./podPorts.ts"
 import { relay, type RelayError } from "./relay.ts"
 
 /**
@@ -71,6 +72,8 @@ const listenAt = Effect.fnUntraced(function*(
   const { listen } = yield* Listeners
   const found: Array<Listener> = []
   for (const host of hosts) {
+    // Of a number that is none runtimes make what they like: some throw it.
+    if (port !== 0 && !isPort(port)) return yield* new ListenError({ address: { host, port }, why: "no-port" })
     // A number that was chosen for the first address is used for the others.
     const wanted = port === 0 ? found[0]?.address.port ?? 0 : port
     if (host !== "localhost") {

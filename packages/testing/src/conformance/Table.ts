@@ -8,6 +8,7 @@ import { rows as exec } from "./rows/exec.ts"
 import { rows as fallback } from "./rows/fallback.ts"
 import { rows as forwardEnds } from "./rows/forwardEnds.ts"
 import { rows as forwardHttp } from "./rows/forwardHttp.ts"
+import { rows as forwardListen } from "./rows/forwardListen.ts"
 import { rows as forwardLoad } from "./rows/forwardLoad.ts"
 import { rows as kill } from "./rows/kill.ts"
 import { rows as liveness } from "./rows/liveness.ts"
@@ -52,6 +53,7 @@ export const table: ReadonlyArray<Row> = [
   ...v4,
   ...v5,
   ...portForward,
+  ...forwardListen,
   ...forwardHttp,
   ...forwardEnds,
   ...forwardLoad,
