@@ -39,12 +39,23 @@ const begin = `ek_n=$1 ek_r= ek_h= ek_w=
 shift
 echo "$ek_n@$$"`
 
-// Reads what the client still sends; that it ends is the client's acknowledgement.
+// A command may leave its streams non-blocking (a killed Node does), and the flag is on what it shares with the shell. A
+// record that finds the pipe full is then refused whole, because a pipe never takes a part of so few bytes: it is written
+// again through the shell's own opening of the pipe, which waits. fd 5 opens it both ways meanwhile, because the open of a
+// FIFO waits for the other end, which may be gone.
+const say = `ek_say() {
+echo "$ek_n:$1" || { ( : 5<>/proc/self/fd/1 ) && exec 5<>/proc/self/fd/1 >>/proc/self/fd/1 5>&- && echo "$ek_n:$1"; }
+}`
+
+const ownStdin = `{ ( : 5<>/proc/self/fd/0 ) && exec 5<>/proc/self/fd/0 </proc/self/fd/0 5>&-; cat; } || `
+
+// Reads what the client still sends; that it ends is the client's acknowledgement. Without one of the records there is
+// nothing to acknowledge, and each side would wait for the other: the server's word is all that the client gets then.
 const finish = (stdin: boolean): string =>
-  `ek_end() {
-echo "$ek_n:$1"
-echo "$ek_n:$1" >&2
-{ cat >/dev/null 2>&1 || while read -r ek_l; do :; done; }${stdin ? "" : " <&3"}
+  `${say}
+ek_end() {
+{ ek_say "$1" && ek_say "$1" >&4; } 4>&2 2>/dev/null || exit "$2"
+{ cat || ${stdin ? ownStdin : ""}while read -r ek_l; do :; done; } >/dev/null 2>&1${stdin ? "" : " <&3"}
 exit "$2"
 }`
 

@@ -61,7 +61,7 @@ inEach("a command that does not heed a signal is still supervised", async (shell
   const running = start(shell, ["sh", "-c", script], { stdin: true })
   await until(() => running.stdout() === "ready\n", "ready")
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.kill(-running.pid, signal)
-  running.write("still here\n")
+  await running.write("still here\n")
   const ended = await running.ended
   exited(ended, 9)
   assert.strictEqual(ended.stdout.toString(), "ready\nstill here\n")
@@ -110,9 +110,8 @@ inEach("a command that ends in order at the end of the session tells its own exi
 })
 
 inEach("what the client sends does not end a command without stdin", async (shell) => {
-  const running = start(shell, ["sh", "-c", "echo ready; sleep 0.05; exit 4"])
-  await until(() => running.stdout() === "ready\n", "ready")
-  running.write("noise\nmore noise")
+  const running = start(shell, ["sh", "-c", "sleep 0.05; exit 4"])
+  await running.write("noise\nmore noise")
   exited(await running.ended, 4)
 })
 
@@ -162,7 +161,7 @@ inEach("a command that outlives its session does so, and tells its outcome if so
 
 inEach("a command with stdin is left to see the end of it", async (shell) => {
   const running = start(shell, ["sh", "-c", "cat; echo end; exit 2"], { stdin: true })
-  running.write("a")
+  await running.write("a")
   await until(() => running.stdout() === "a", "a")
   running.hangUp()
   const ended = await running.ended

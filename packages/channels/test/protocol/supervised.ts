@@ -6,7 +6,10 @@ import * as SupervisorOutput from "@effect-k8s/channels/protocol/SupervisorOutpu
 import * as SupervisorScript from "@effect-k8s/channels/protocol/SupervisorScript"
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { readdirSync, readFileSync } from "node:fs"
+import { closeSync, constants, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { Socket } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 
 /** A shell of this machine. */
 export interface Shell {
@@ -47,6 +50,12 @@ export interface Options extends Partial<SupervisorScript.Supervised> {
   readonly input?: Uint8Array | undefined
   /** Stdin ends behind the input; else when both trailers are here. */
   readonly endInput?: boolean | undefined
+  /** Stdin does not end when both trailers are here: the test acknowledges. */
+  readonly leaveOpen?: boolean | undefined
+  /** Pipes of the kernel, as runtimes have them; Node's own are sockets, which nobody can open a second time. */
+  readonly fifos?: boolean | undefined
+  /** The outputs are not read before the test says so. */
+  readonly readLater?: boolean | undefined
 }
 
 /** A supervised command that runs. */
@@ -60,7 +69,12 @@ export interface Running {
   readonly hangUp: () => void
   /** What has come on stdout. */
   readonly stdout: () => string
-  readonly write: (bytes: string | Uint8Array) => void
+  /** Resolves when the shell or the command has taken it, rejects when nobody does. */
+  readonly write: (bytes: string | Uint8Array) => Promise<void>
+  /** Begins to read the outputs. */
+  readonly read: () => void
+  /** Whether both trailers are here. */
+  readonly isTold: () => boolean
 }
 
 /** What came of it. */
@@ -93,6 +107,24 @@ export const cleanUp = (): void => {
   groups.clear()
 }
 
+interface Fifo {
+  readonly reader: number
+  readonly writer: number
+}
+
+/** A pipe with a name. Its two ends are opened each for itself, as blocking ones, and then it has no name any more. */
+const makeFifo = (): Fifo => {
+  const directory = mkdtempSync(join(tmpdir(), "effect-k8s-"))
+  const path = join(directory, "fifo")
+  execFileSync("mkfifo", [path])
+  // An end waits for the other one: this is both.
+  const both = openSync(path, constants.O_RDWR)
+  const fifo = { reader: openSync(path, constants.O_RDONLY), writer: openSync(path, constants.O_WRONLY) }
+  closeSync(both)
+  rmSync(directory, { recursive: true })
+  return fifo
+}
+
 /** Starts a command under the supervisor. */
 export const start = (inShell: Shell, command: ReadonlyArray<string>, options: Options = {}): Running => {
   const nonce = options.nonce ?? randomBytes(16).toString("hex")
@@ -106,17 +138,20 @@ export const start = (inShell: Shell, command: ReadonlyArray<string>, options: O
     command
   })
   const [program, ...first] = inShell.argv ?? ["sh"]
+  const fifos = options.fifos === true ? [makeFifo(), makeFifo(), makeFifo()] as const : undefined
   const child: ChildProcess = spawn(program, [...first, ...rest], {
     detached: true,
-    stdio: "pipe",
+    stdio: fifos === undefined ? "pipe" : [fifos[0].reader, fifos[1].writer, fifos[2].writer],
     cwd: options.directory,
     // A home of its own: bash takes a socket on stdin, as Node's pipes are, for a remote login, and reads ~/.bashrc.
     env: { ...(options.container ?? process.env), HOME: "/nowhere" }
   })
   const pid = child.pid ?? 0
   groups.add(pid)
-  const { stderr, stdin, stdout } = child
-  if (stdin === null || stdout === null || stderr === null) throw new Error("no pipes")
+  if (fifos !== undefined) { for (const fd of [fifos[0].reader, fifos[1].writer, fifos[2].writer]) closeSync(fd) }
+  const stdin = fifos === undefined ? child.stdin : new Socket({ fd: fifos[0].writer, readable: false, writable: true })
+  if (stdin === null) throw new Error("no pipes")
+  const readable = (fd: number): Socket => new Socket({ fd, readable: true, writable: false })
 
   const raw = { stdout: Array<Buffer>(), stderr: Array<Buffer>() }
   const output = { stdout: Array<Uint8Array>(), stderr: Array<Uint8Array>() }
@@ -125,20 +160,28 @@ export const start = (inShell: Shell, command: ReadonlyArray<string>, options: O
   const started = Promise.withResolvers<number>()
   const ended = Promise.withResolvers<Ended>()
   const parsers = { stdout: SupervisorOutput.makeParser(nonce), stderr: SupervisorOutput.makeParser(nonce) }
-  for (const [name, stream] of [["stdout", stdout], ["stderr", stderr]] as const) {
-    stream.on("data", (chunk: Buffer) => {
-      raw[name].push(chunk)
-      const parsed = parsers[name].push(chunk)
-      output[name].push(...parsed.output.map((part) => part.slice()))
-      if (parsed.processGroup !== undefined) {
-        processGroup = parsed.processGroup
-        started.resolve(processGroup)
-      }
-      if (parsed.trailer !== undefined) trailers[name] = parsed.trailer
-      // The acknowledgement.
-      if (parsed.trailer !== undefined && trailers.stdout !== undefined && trailers.stderr !== undefined) stdin.end()
-    })
+  const isTold = (): boolean => trailers.stdout !== undefined && trailers.stderr !== undefined
+  const read = (): void => {
+    const streams = fifos === undefined
+      ? { stdout: child.stdout, stderr: child.stderr }
+      : { stdout: readable(fifos[1].reader), stderr: readable(fifos[2].reader) }
+    for (const name of ["stdout", "stderr"] as const) {
+      streams[name]?.on("data", (chunk: Buffer) => {
+        raw[name].push(chunk)
+        const parsed = parsers[name].push(chunk)
+        output[name].push(...parsed.output.map((part) => part.slice()))
+        if (parsed.processGroup !== undefined) {
+          processGroup = parsed.processGroup
+          started.resolve(processGroup)
+        }
+        if (parsed.trailer === undefined) return
+        trailers[name] = parsed.trailer
+        // The acknowledgement.
+        if (isTold() && options.leaveOpen !== true) stdin.end()
+      })
+    }
   }
+  if (options.readLater !== true) read()
   const finish = (code: number | null, signal: string | null): void =>
     ended.resolve({
       stdout: Buffer.concat([...output.stdout, ...parsers.stdout.end()]),
@@ -153,7 +196,7 @@ export const start = (inShell: Shell, command: ReadonlyArray<string>, options: O
   // "close" waits for the outputs too, which a process left behind may hold: then the trailers are what ends them.
   child.on("close", finish)
   child.on("exit", (code, signal) => {
-    if (trailers.stdout !== undefined && trailers.stderr !== undefined) finish(code, signal)
+    if (isTold()) finish(code, signal)
   })
   child.on("error", ended.reject)
   // The shell ends without reading all of it where a test says so.
@@ -167,7 +210,12 @@ export const start = (inShell: Shell, command: ReadonlyArray<string>, options: O
     ended: ended.promise,
     hangUp: () => stdin.end(),
     stdout: () => Buffer.concat(output.stdout).toString(),
-    write: (bytes) => void stdin.write(bytes)
+    write: (bytes) =>
+      new Promise((resolve, reject) => {
+        stdin.write(bytes, (error) => error instanceof Error ? reject(error) : resolve())
+      }),
+    read,
+    isTold
   }
 }
 

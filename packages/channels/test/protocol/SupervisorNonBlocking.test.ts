@@ -1,0 +1,120 @@
+/**
+ * Commands that leave their streams not blocking, as programs on Node that are killed do. That is a property of what they
+ * share with the supervisor, and outlives them.
+ */
+import { afterAll, assert, it } from "@effect/vitest"
+import { randomBytes } from "node:crypto"
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import {
+  cleanUp,
+  type Ended,
+  members,
+  type Options,
+  type Running,
+  type Shell,
+  shells,
+  start,
+  until
+} from "./supervised.ts"
+
+const directory = mkdtempSync(join(tmpdir(), "effect-k8s-"))
+const noCat = join(directory, "bin")
+mkdirSync(noCat)
+for (const program of ["sh", "sleep"]) symlinkSync(join("/usr/bin", program), join(noCat, program))
+afterAll(() => {
+  cleanUp()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+const present = shells.filter(({ argv }) => argv !== undefined)
+
+const inEach = (name: string, body: (shell: Shell) => Promise<void>): void => {
+  it.concurrent(name, async () => {
+    const results = await Promise.allSettled(present.map(body))
+    for (const [i, result] of results.entries()) {
+      if (result.status === "rejected") throw new Error(`in ${present[i]?.name}`, { cause: result.reason })
+    }
+  })
+}
+
+const node = (script: string): ReadonlyArray<string> => [process.execPath, "-e", script]
+const killSelf = "process.kill(process.pid, 'SIGKILL')"
+
+/** A command that fills an output to the brim is gone, and its supervisor is at the record: it waits, or has given up. */
+const flooded = async (shell: Shell, output: "stdout" | "stderr", options: Options): Promise<Running> => {
+  const full = join(directory, randomBytes(8).toString("hex"))
+  const command = node(
+    `process.${output}.write(Buffer.alloc(1 << 20)); fs.writeFileSync(process.argv[1], ''); ${killSelf}`
+  )
+  const running = start(shell, [...command, full], { ...options, readLater: true })
+  await until(() => existsSync(full), "the output is full")
+  await until(() => members(running.pid).every(({ argv }) => argv[0] !== process.execPath), "the command is gone")
+  // Long enough for the supervisor to get there. A test that reads sooner is passed by one that would fail it.
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  return running
+}
+
+const killed = ({ code, trailers }: Ended): void => {
+  const trailer = { _tag: "Exited", code: 137 } as const
+  assert.deepStrictEqual(trailers, { stdout: trailer, stderr: trailer })
+  assert.strictEqual(code, 137)
+}
+
+for (const output of ["stdout", "stderr"] as const) {
+  for (const stdin of [true, false]) {
+    inEach(`a full ${output} that is left so takes the record when it is read (stdin ${stdin})`, async (shell) => {
+      const running = await flooded(shell, output, { fifos: true, stdin })
+      running.read()
+      const ended = await running.ended
+      killed(ended)
+      const other = output === "stdout" ? "stderr" : "stdout"
+      assert.isAbove(ended[output].length, 4096)
+      assert.isTrue(ended[output].every((byte) => byte === 0))
+      assert.strictEqual(ended[other].toString(), "")
+      assert.strictEqual(ended.raw[other].toString().match(/:137\n/g)?.length, 1)
+    })
+  }
+
+  inEach(
+    `a full ${output} that cannot be opened anew is told by nobody: the supervisor does not wait`,
+    async (shell) => {
+      // Node's own pipes are sockets.
+      const running = await flooded(shell, output, { leaveOpen: true, stdin: true })
+      await until(() => members(running.pid).length === 0, "the supervisor has left")
+      running.read()
+      const ended = await running.ended
+      assert.isUndefined(ended.trailers[output])
+      assert.strictEqual(ended.code, 137)
+      assert.isFalse(running.isTold())
+      assert.strictEqual(ended.stderr.filter((byte) => byte !== 0).toString(), "")
+    }
+  )
+}
+
+inEach("a stdin that is left so is read to its end, and no sooner does the supervisor leave", async (shell) => {
+  const running = start(shell, node(`process.stdin.on('data', () => { ${killSelf} })`), {
+    fifos: true,
+    leaveOpen: true,
+    stdin: true
+  })
+  await running.write("a line\n")
+  await until(running.isTold, "both trailers")
+  // More than a pipe holds.
+  await running.write(new Uint8Array(1 << 20))
+  running.hangUp()
+  killed(await running.ended)
+})
+
+inEach("a stdin whose other end is gone is not waited for, without cat neither", async (shell) => {
+  const running = start(shell, ["sleep", "0"], {
+    fifos: true,
+    endInput: true,
+    stdin: true,
+    container: { PATH: noCat }
+  })
+  const ended = await running.ended
+  assert.isTrue(running.isTold())
+  assert.strictEqual(ended.code, 0)
+})
