@@ -25,6 +25,7 @@ import type { Concealment } from "./Concealment.ts"
 import * as LetGo from "./LetGo.ts"
 import * as Liveness from "./Liveness.ts"
 import * as Outcome from "./Outcome.ts"
+import { outcomeReason } from "./outcomeReason.ts"
 import * as OutputBuffer from "./OutputBuffer.ts"
 import * as WriterGate from "./WriterGate.ts"
 
@@ -159,56 +160,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     Deferred.doneUnsafe(started, Effect.succeed({ _tag: "Started", processGroup: undefined }))
   }
 
-  const toExit = (outcome: Outcome.Outcome, closeCode: number | undefined): Exit.Exit<
-    Exited,
-    ChannelError.ChannelError
-  > => {
-    switch (outcome._tag) {
-      case "Exited":
-        return Exit.succeed({ code: outcome.code, verified: outcome.verified })
-      case "NotFound":
-        return Exit.fail(fail(
-          new ChannelError.CommandNotFound({
-            program: outcome.program ?? options.program,
-            description: outcome.description
-          })
-        ))
-      case "NotExecutable":
-        return Exit.fail(fail(
-          new ChannelError.CommandNotExecutable({
-            program: outcome.program ?? options.program,
-            description: outcome.description
-          })
-        ))
-      case "NoWorkingDirectory":
-        return Exit.fail(fail(
-          new ChannelError.NoWorkingDirectory({
-            directory: outcome.directory ?? options.cwd ?? "",
-            description: outcome.description
-          })
-        ))
-      case "Failed":
-        return Exit.fail(fail(
-          new ChannelError.RemoteFailure({
-            description: ExitStatus.stripPrefixes(outcome.description),
-            statusReason: outcome.reason,
-            code: outcome.code
-          })
-        ))
-      case "Unknown":
-        return Exit.fail(fail(
-          new ChannelError.OutcomeUnknown({
-            bytesReceived: received(),
-            closeCode,
-            description: outcome.description,
-            reportedExitCode: outcome.reportedExitCode
-          })
-        ))
-      case "Lost":
-        return Exit.fail(fail(
-          new ChannelError.ConnectionLost({ bytesReceived: received(), closeCode, cause: outcome.cause })
-        ))
-    }
+  const toExit = (
+    outcome: Outcome.Outcome,
+    closeCode: number | undefined
+  ): Exit.Exit<Exited, ChannelError.ChannelError> => {
+    if (outcome._tag === "Exited") return Exit.succeed({ code: outcome.code, verified: outcome.verified })
+    const { cwd, program } = options
+    return Exit.fail(fail(outcomeReason(outcome, { program, cwd, bytesReceived: received(), closeCode })))
   }
 
   /** The connection has ended. */
