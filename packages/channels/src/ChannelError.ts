@@ -47,7 +47,7 @@ export class OutcomeUnknown extends Data.TaggedError("OutcomeUnknown")<{
   readonly closeCode?: number | undefined
   /** What is missing or contradicts. */
   readonly description: string
-  /** The exit code that the server reported, where it did: not to be trusted. */
+  /** The exit code that the server, or the supervisor on one output alone, reported: not to be trusted. */
   readonly reportedExitCode?: number | undefined
 }> {
   override get message(): string {

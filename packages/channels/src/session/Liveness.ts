@@ -9,6 +9,9 @@
  *   stdin unread, nor does a pong pass a backlog that we do not read. So the deadline runs only when a pong has confirmed
  *   all stdin that was sent, and stands still while reading is paused.
  * - Servers end a session after four hours without data, whatever the pings: an empty message in time prevents that.
+ * - The supervisor writes its last record to both outputs at once. One may come long before the other, behind a backlog of
+ *   the other output, but then that comes too. So a session that has one of them, reads on and hears nothing for
+ *   `otherRecordWithin` will not get the other: it was lost in the container or on the way.
  */
 import * as Duration from "effect/Duration"
 import type { Heartbeat } from "../ExecOptions.ts"
@@ -25,6 +28,12 @@ export interface Settings {
 
 /** kubectl pings every 5 s and gives up after 61 s; real idle limits of proxies begin at 60 s. */
 export const defaults: Settings = { pingAfter: 10_000, pongWithin: 30_000, keepAliveAfter: 60 * 60 * 1000 }
+
+/**
+ * How long nothing may come, in milliseconds, while one of the two last records is missing: from a server that has answered
+ * a ping meanwhile, and from one that has not. Both are longer than networks and nodes hang that come back.
+ */
+export const otherRecordWithin = { answered: 2 * 60 * 1000, unanswered: 10 * 60 * 1000 }
 
 /** The settings that were asked for; what was left open is as in `defaults`. */
 export const settings = (heartbeat: Heartbeat | undefined): Settings => {
@@ -43,6 +52,12 @@ export interface State {
   readonly receivedAt: number
   /** The last data in either direction. */
   readonly dataAt: number
+  /** The last data from the peer, or the moment from which on we let it come. */
+  readonly heardAt: number
+  /** Whether a pong has come since. */
+  readonly answered: boolean
+  /** Whether one of the supervisor's two last records is here. */
+  readonly halfTold: boolean
   /** The ping that is not answered yet. */
   readonly pingAt: number | undefined
   /** Whether the deadline runs for that ping. */
@@ -61,6 +76,9 @@ export interface State {
 export const initial = (now: number): State => ({
   receivedAt: now,
   dataAt: now,
+  heardAt: now,
+  answered: false,
+  halfTold: false,
   pingAt: undefined,
   armed: false,
   stdinUnconfirmed: false,
@@ -72,6 +90,8 @@ export const initial = (now: number): State => ({
 /** Something happened. */
 export type Event =
   | { readonly _tag: "Received"; readonly data: boolean; readonly pong: boolean }
+  /** One of the supervisor's two last records is here. */
+  | { readonly _tag: "HalfTold" }
   | { readonly _tag: "SentStdin" }
   | { readonly _tag: "Paused" }
   | { readonly _tag: "Resumed" }
@@ -87,17 +107,28 @@ export const step = (state: State, now: number, event: Event): State => {
         ...state,
         receivedAt: now,
         dataAt: event.data ? now : state.dataAt,
+        heardAt: event.data ? now : state.heardAt,
+        answered: !event.data && (state.answered || event.pong),
         // Any byte shows that the peer lives; only a pong shows that it has read what was sent before the ping.
         pingAt: undefined,
         stdinUnconfirmed: state.stdinUnconfirmed && !(event.pong && !state.stdinSincePing)
       }
+    case "HalfTold":
+      return { ...state, halfTold: true }
     case "SentStdin":
       return { ...state, dataAt: now, stdinUnconfirmed: true, stdinSincePing: true, armed: false }
     case "Paused":
       return { ...state, paused: true }
     case "Resumed":
       // What arrives next was held up by us, not by the peer.
-      return { ...state, paused: false, receivedAt: now, pingAt: state.pingAt === undefined ? undefined : now }
+      return {
+        ...state,
+        paused: false,
+        receivedAt: now,
+        heardAt: now,
+        answered: false,
+        pingAt: state.pingAt === undefined ? undefined : now
+      }
     case "Silenced":
       return { ...state, silent: true, pingAt: undefined }
     case "Pinged":
@@ -113,11 +144,19 @@ export type Action =
   | { readonly _tag: "Ping" }
   | { readonly _tag: "KeepAlive" }
   | { readonly _tag: "Dead"; readonly silentMillis: number }
+  /** The other record will not come. */
+  | { readonly _tag: "HalfTold"; readonly quietMillis: number }
 
-/** Decides. Nothing wakes who waits, so no wait is longer than the silence that calls for a ping. */
+/** Decides. Nothing wakes who waits, so no wait is longer than any silence that calls for something. */
 export const decide = (settings: Settings, state: State, now: number): Action => {
-  const wait = (millis: number): Action => ({ _tag: "Wait", millis: Math.min(millis, settings.pingAfter) })
-  if (state.silent || state.paused) return wait(settings.pingAfter)
+  const longest = Math.min(settings.pingAfter, otherRecordWithin.answered)
+  const wait = (millis: number): Action => ({ _tag: "Wait", millis: Math.min(millis, longest) })
+  if (state.silent || state.paused) return wait(longest)
+  const quietMillis = now - state.heardAt
+  const quietWithin = state.answered
+    ? otherRecordWithin.answered
+    : Math.max(otherRecordWithin.unanswered, settings.pingAfter + settings.pongWithin)
+  if (state.halfTold && quietMillis >= quietWithin) return { _tag: "HalfTold", quietMillis }
   const keepAliveIn = settings.keepAliveAfter - (now - state.dataAt)
   if (keepAliveIn <= 0) return { _tag: "KeepAlive" }
   if (state.pingAt === undefined) {

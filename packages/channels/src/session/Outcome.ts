@@ -13,6 +13,8 @@ export type End =
   | { readonly _tag: "Closed"; readonly code: number | undefined }
   /** Both outputs ended, and the server then said nothing more. */
   | { readonly _tag: "Silent" }
+  /** The supervisor's word came on one output, and nothing more for so long, though the server had not gone. */
+  | { readonly _tag: "HalfTold"; readonly quietMillis: number }
   /** The bytes ended without a goodbye, or with an error. */
   | { readonly _tag: "Lost"; readonly cause: unknown }
 
@@ -65,6 +67,21 @@ const complete = (evidence: Evidence): Trailer | undefined => {
   return stdout !== undefined && stderr !== undefined ? stdout : undefined
 }
 
+/** The supervisor's word on one output alone. */
+const halfTold = ({ stderr, stdout }: Evidence["trailers"], quietMillis: number): Outcome => {
+  const trailer = stdout ?? stderr
+  const code = trailer?._tag === "Exited" ? trailer.code : undefined
+  return {
+    _tag: "Unknown",
+    description: `the end of ${stdout === undefined ? "stdout" : "stderr"} never arrived: on ${
+      stdout === undefined ? "stderr" : "stdout"
+    } the supervisor has said that the command is done${
+      code === undefined ? "" : ` (exit code ${code})`
+    }, and nothing more has come for ${Math.round(quietMillis / 1000)} seconds`,
+    reportedExitCode: code
+  }
+}
+
 /** Weighs the evidence. */
 export const decide = (evidence: Evidence, classify: Classify): Outcome => {
   const trailer = complete(evidence)
@@ -99,6 +116,7 @@ export const decide = (evidence: Evidence, classify: Classify): Outcome => {
         }
         : { _tag: "Exited", code: status.code, verified: { stdout: false, stderr: false } }
     case "Missing":
+      if (end._tag === "HalfTold") return halfTold(evidence.trailers, end.quietMillis)
       return end._tag === "Lost"
         ? { _tag: "Lost", cause: end.cause }
         : {

@@ -208,6 +208,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (parsed.trailer === undefined) return
     trailers[name] = parsed.trailer
     if (parsed.trailer._tag === "Exited") outputs[name].end(Cause.done())
+    advance({ _tag: "HalfTold" })
   }
 
   const onEvent = (event: Inbound): void => {
@@ -342,6 +343,10 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         case "Dead":
           finish(Exit.fail(fail(new ChannelError.PeerStalled({ silentMillis: action.silentMillis }))))
           return conclude({ _tag: "Lost", cause: undefined })
+        case "HalfTold":
+          conclude({ _tag: "HalfTold", quietMillis: action.quietMillis })
+          // The supervisor waits for it.
+          return yield* connection.close
       }
     }
   })

@@ -12,7 +12,7 @@ const settings = Liveness.defaults
 type Happening = readonly [at: number, event: Liveness.Event]
 
 /** What the watcher does at a moment. */
-type Act = readonly [at: number, action: "Ping" | "KeepAlive" | "Dead"]
+type Act = readonly [at: number, action: "Ping" | "KeepAlive" | "Dead" | "HalfTold"]
 
 const data: Liveness.Event = { _tag: "Received", data: true, pong: false }
 const pong: Liveness.Event = { _tag: "Received", data: false, pong: true }
@@ -62,7 +62,8 @@ const watch = (
         state = Liveness.step(state, now, { _tag: "KeptAlive" })
         break
       case "Dead":
-        acts.push([now, "Dead"])
+      case "HalfTold":
+        acts.push([now, action._tag])
         return acts
     }
   }
@@ -190,6 +191,35 @@ describe("while reading is paused", () => {
     state = Liveness.step(state, minute, resumed)
     assert.strictEqual(Liveness.decide(settings, state, minute + settings.pingAfter - 1)._tag, "Wait")
     assert.strictEqual(Liveness.decide(settings, state, minute + settings.pingAfter)._tag, "Ping")
+  })
+})
+
+describe("a session with one of the last records", () => {
+  const record: ReadonlyArray<Happening> = [[second, { _tag: "HalfTold" }], [second, data]]
+  const { answered, unanswered } = Liveness.otherRecordWithin
+
+  it("waits for the other as long as a server may hang that answers", () => {
+    const [at = 0] = only(watch(record, hour, () => 200), "HalfTold")
+    assert.isAtLeast(at, second + answered)
+    assert.isAtMost(at, second + answered + settings.pingAfter)
+  })
+
+  it("waits from the last data on, and while reading is paused", () => {
+    const output = Array.from({ length: 30 }, (_, i): Happening => [(i + 1) * 119 * second, data])
+    assert.deepStrictEqual(only(watch([...record, ...output], hour, () => 200), "HalfTold"), [])
+    assert.deepStrictEqual(only(watch([...record, [minute, paused]], 8 * hour, () => 200), "HalfTold"), [])
+    const [at = 0] = only(watch([...record, [minute, paused], [hour, resumed]], 2 * hour, () => 200), "HalfTold")
+    assert.isAtLeast(at, hour + answered)
+  })
+
+  it("waits longer for one that cannot answer, and no longer than it must", () => {
+    const [at = 0] = only(watch([[0, sentStdin], ...record], 2 * hour), "HalfTold")
+    assert.isAtLeast(at, second + unanswered)
+    assert.isAtMost(at, second + unanswered + settings.pingAfter)
+  })
+
+  it("does not wait for one that is dead", () => {
+    assert.deepStrictEqual(only(watch(record, hour), "Dead"), [second + settings.pingAfter + settings.pongWithin])
   })
 })
 

@@ -73,6 +73,19 @@ describe("one trailer alone", () => {
       assert.strictEqual(decide({ trailers, end: lost })._tag, "Lost")
     }
   })
+
+  it("says what is missing when it is waited for no more", () => {
+    const end: Outcome.End = { _tag: "HalfTold", quietMillis: 120_400 }
+    for (const [one, other] of [["stdout", "stderr"], ["stderr", "stdout"]] as const) {
+      const trailers = { stdout: undefined, stderr: undefined, [one]: exited(7) }
+      assert.deepStrictEqual(decide({ trailers, end }), {
+        _tag: "Unknown",
+        description:
+          `the end of ${other} never arrived: on ${one} the supervisor has said that the command is done (exit code 7), and nothing more has come for 120 seconds`,
+        reportedExitCode: 7
+      })
+    }
+  })
 })
 
 describe("without trailers", () => {
