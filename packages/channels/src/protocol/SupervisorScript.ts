@@ -59,9 +59,11 @@ ek_end() {
 exit "$2"
 }`
 
+// The end of stdin in place of the record is the end of the client: no command runs without its variables.
 const readPreamble = `ek_s=
 while IFS= read -r ek_l && [ "$ek_l" != "$ek_n" ]; do ek_s="$ek_s$ek_l
 "; done
+[ "$ek_l" = "$ek_n" ] || exit 1
 eval "$ek_s"`
 
 const exportVariables = `while [ "$1" != -- ]; do export "$1"; shift; done

@@ -1,0 +1,40 @@
+/**
+ * A command runs with all of its variables or not at all.
+ */
+import * as SupervisorScript from "@effect-k8s/channels/protocol/SupervisorScript"
+import { afterAll, assert, describe, it } from "@effect/vitest"
+import { cleanUp, run, type Shell, shells } from "./supervised.ts"
+
+afterAll(cleanUp)
+
+const nonce = "0123456789abcdef0123456789abcdef"
+const command = ["sh", "-c", "echo \"started with A=$A B=$B\""]
+
+const tests = (shell: Shell): void => {
+  it("secret variables that come in part, because the client is gone, start nothing", async () => {
+    const whole = SupervisorScript.preamble(nonce, [["A", "1"], ["B", "two\nlines"]])
+    // All of the record is here without the end of its line.
+    for (let length = 0; length < whole.length - 1; length++) {
+      const ended = await run(shell, command, {
+        nonce,
+        preamble: true,
+        stdin: length % 2 === 0,
+        input: Buffer.from(whole.slice(0, length)),
+        endInput: true
+      })
+      const what = `after ${length} bytes`
+      assert.strictEqual(ended.stdout.toString(), "", what)
+      assert.strictEqual(ended.stderr.toString(), "", what)
+      // Nothing that could be taken for the command's outcome.
+      assert.deepStrictEqual(ended.trailers, { stdout: undefined, stderr: undefined }, what)
+      assert.strictEqual(ended.code, 1, what)
+    }
+  })
+}
+
+for (const shell of shells) {
+  describe.skipIf(shell.argv === undefined)(
+    `the supervisor in ${shell.name}${shell.argv === undefined ? " (this machine has none)" : ""}`,
+    () => tests(shell)
+  )
+}
