@@ -25,7 +25,7 @@ export interface ExecOptions {
   readonly cwd?: string | undefined
   /**
    * Variables added to the container's; set by the supervisor. `Redacted` values travel on stdin, so that audit logs do
-   * not record them; others are part of the request.
+   * not record them; others are part of the request. Names that begin with `ek_` are refused: they are the supervisor's own.
    */
   readonly env?: Readonly<Record<string, string | Redacted.Redacted | undefined>> | undefined
   /**

@@ -153,14 +153,19 @@ export const argv = (supervised: Supervised): ReadonlyArray<string> => [
   ...supervised.command
 ]
 
-/** Whether a text can name a variable: the shell would not start with another. */
-export const isVariableName = (name: string): boolean => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
+/** Why a variable of this name cannot be set, as a sentence; `undefined` if it can. */
+export const nameProblem = (name: string): string | undefined =>
+  !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
+    ? `"${name}" cannot be the name of a variable`
+    : name.startsWith("ek_")
+    ? `the variable ${name} cannot be set: names that begin with ek_ are those of the supervisor's own variables, which run in the same shell`
+    : undefined
 
 const quote = (value: string): string => `'${value.replaceAll("'", "'\\''")}'`
 
 /**
  * What to send first on stdin when `preamble` is set: variables that must not be in the argument list, because audit
- * logs record it. Names must be variable names.
+ * logs record it. Names must have no `nameProblem`.
  */
 export const preamble = (
   nonce: string,

@@ -138,8 +138,8 @@ export const problem = (argv: ReadonlyArray<Word>, options: ExecOptions): string
   const wrongCwd = textProblem("the directory cwd", options.cwd ?? "")
   if (wrongCwd !== undefined) return wrongCwd
   for (const [name, value] of Object.entries(options.env ?? {})) {
-    if (!SupervisorScript.isVariableName(name)) return `"${name}" cannot be the name of a variable`
-    const wrong = textProblem(`the variable ${name}`, value === undefined ? "" : unwrap(value))
+    const wrong = SupervisorScript.nameProblem(name) ??
+      textProblem(`the variable ${name}`, value === undefined ? "" : unwrap(value))
     if (wrong !== undefined) return wrong
   }
   return numberProblem(options)

@@ -38,3 +38,32 @@ for (const shell of shells) {
     () => tests(shell)
   )
 }
+
+describe("names of variables", () => {
+  it("are taken for what they are, and the supervisor keeps its own", () => {
+    for (const name of ["A", "_", "a_1", "PATH", "ek", "EK_N", "_ek_n"]) {
+      assert.isUndefined(SupervisorScript.nameProblem(name))
+    }
+    for (const name of ["", "1A", "A-B", "A B", "A=", "Ä", "A\n", "$A", "a.b", "ek_", "ek_n", "ek_other"]) {
+      assert.include(SupervisorScript.nameProblem(name), "cannot be", name)
+    }
+  })
+
+  it("of the supervisor's own are none that a command may have", () => {
+    const script = [true, false].flatMap((stdin) =>
+      SupervisorScript.argv({
+        nonce,
+        command,
+        stdout: true,
+        stderr: true,
+        stdin,
+        env: [["A", "1"]],
+        cwd: "/",
+        preamble: true
+      })[2]!
+    ).join("\n")
+    const set = [...script.matchAll(/(?:^|[\s;({])([A-Za-z_]\w*)=/g), ...script.matchAll(/\bread -r (\w+)/g)]
+    assert.isAbove(set.length, 10)
+    for (const [, name = ""] of set) assert.match(name, /^(ek_\w+|IFS)$/)
+  })
+})

@@ -42,6 +42,8 @@ describe("a command that cannot be asked for", () => {
     ["a directory with NUL", ["a"], { cwd: "/a\0b" }, "directory"],
     ["a variable without a name", ["a"], { env: { "": "1" } }, "variable"],
     ["a variable with a bad name", ["a"], { env: { "A-B": "1" } }, "A-B"],
+    ["a variable of the supervisor's", ["a"], { env: { ek_n: "1" } }, "ek_n cannot be set: names that begin with ek_"],
+    ["a secret with such a name", ["a"], { env: { ek_: Redacted.make("1") } }, "ek_ cannot be set"],
     ["a variable with NUL", ["a"], { env: { A: "\0" } }, "NUL"],
     ["nothing of a bare command", ["a"], { supervise: "never", stdout: "ignore", stderr: "ignore" }, "any of stdin"],
     ["nothing of a terminal", ["a"], { tty: true, stdout: "ignore" }, "any of stdin"]
