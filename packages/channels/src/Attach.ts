@@ -195,6 +195,7 @@ const start = Effect.fnUntraced(function*(
     info,
     program: "attach",
     cwd: undefined,
+    variables: [],
     nonce: undefined,
     tty,
     bufferBytes: options.bufferBytes ?? defaultBufferBytes,

@@ -112,6 +112,22 @@ export class NoWorkingDirectory extends Data.TaggedError("NoWorkingDirectory")<{
   }
 }
 
+/**
+ * The container's `sh`, which sets the variables, keeps one of them for itself: bash as `sh` does so with UID. Nothing was
+ * started.
+ */
+export class VariableKept extends Data.TaggedError("VariableKept")<{
+  /** The variable; all that come into question, where it is not known which one it is. */
+  readonly names: ReadonlyArray<string>
+}> {
+  override get message(): string {
+    const [name = "NAME"] = this.names
+    return `the container's sh keeps ${
+      this.names.length === 1 ? name : `one of ${this.names.join(", ")}`
+    } for itself, so nothing was started; take it out of env and let the command set it: ["env", "${name}=...", program, ...]`
+  }
+}
+
 /** The server failed to run the command, for a reason of its own. */
 export class RemoteFailure extends Data.TaggedError("RemoteFailure")<{
   readonly description: string
@@ -232,6 +248,7 @@ export type ChannelErrorReason =
   | CommandNotFound
   | CommandNotExecutable
   | NoWorkingDirectory
+  | VariableKept
   | RemoteFailure
   | KillUnsupported
   | KillFailed

@@ -16,6 +16,8 @@ export type Trailer =
   | { readonly _tag: "NotExecutable" }
   /** The working directory could not be entered; nothing was started. */
   | { readonly _tag: "NoWorkingDirectory" }
+  /** The shell keeps one of the variables for itself; nothing was started. */
+  | { readonly _tag: "VariableKept" }
 
 /** What one chunk brought. */
 export interface Parsed {
@@ -49,6 +51,8 @@ const parseTrailer = (text: string): Trailer | undefined => {
       return { _tag: "NotExecutable" }
     case "d":
       return { _tag: "NoWorkingDirectory" }
+    case "v":
+      return { _tag: "VariableKept" }
   }
   return /^\d{1,10}$/.test(text) ? { _tag: "Exited", code: Number(text) } : undefined
 }

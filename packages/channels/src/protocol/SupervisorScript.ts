@@ -59,15 +59,21 @@ ek_end() {
 exit "$2"
 }`
 
-// The end of stdin in place of the record is the end of the client: no command runs without its variables.
-const readPreamble = `ek_s=
-while IFS= read -r ek_l && [ "$ek_l" != "$ek_n" ]; do ek_s="$ek_s$ek_l
-"; done
-[ "$ek_l" = "$ek_n" ] || exit 1
-eval "$ek_s"`
+// What sets the variables is gathered in ek_s, to be tried by a child first: a shell dies of an assignment to a variable
+// that it keeps for itself (as sh, bash: UID), or takes no notice (GROUPS). Then nothing is started, and that is told.
+const exportVariables = `ek_s='while [ "$1" != -- ]; do
+export "$1" && eval "[ \\"x\\$\${1%%=*}\\" = \\"x\\\${1#*=}\\" ]" || exit
+shift
+done
+'`
 
-const exportVariables = `while [ "$1" != -- ]; do export "$1"; shift; done
-shift`
+// The end of stdin in place of the record is the end of the client: no command runs without its variables.
+const readPreamble = `while IFS= read -r ek_l && [ "$ek_l" != "$ek_n" ]; do ek_s="$ek_s$ek_l
+"; done
+[ "$ek_l" = "$ek_n" ] || exit 1`
+
+const setVariables = `( eval "$ek_s" ) 2>/dev/null || ek_end v 126
+eval "$ek_s"`
 
 const enterDirectory = `cd "$1" 2>/dev/null || ek_end d 126
 shift`
@@ -107,6 +113,8 @@ kill -KILL "-$$"
 ) <&3 3<&- >/dev/null 2>&1 &
 ek_w=$!`
 
+const hasVariables = ({ env }: Supervised): boolean => env !== undefined && env.length > 0
+
 const watches = (supervised: Supervised): boolean => !supervised.stdin && supervised.endWithSession !== false
 
 // While the command runs, the shell's own stderr is elsewhere: shells remark on a child that a signal has killed.
@@ -129,9 +137,11 @@ const script = (supervised: Supervised): string =>
   [
     begin,
     finish(supervised.stdin),
+    ...(hasVariables(supervised) ? [exportVariables] : supervised.preamble === true ? ["ek_s="] : []),
     ...(supervised.preamble === true ? [readPreamble] : []),
     ...(supervised.stdin ? [] : ["exec 3<&0 </dev/null"]),
-    ...(supervised.env === undefined || supervised.env.length === 0 ? [] : [exportVariables]),
+    ...(hasVariables(supervised) || supervised.preamble === true ? [setVariables] : []),
+    ...(hasVariables(supervised) ? ["shift"] : []),
     ...(supervised.cwd === undefined ? [] : [enterDirectory]),
     findProgram,
     ...(watches(supervised) ? [watchSession] : []),
@@ -145,9 +155,7 @@ export const argv = (supervised: Supervised): ReadonlyArray<string> => [
   script(supervised),
   "effect-k8s",
   `${String.fromCharCode(marker)}${supervised.nonce}`,
-  ...(supervised.env === undefined || supervised.env.length === 0
-    ? []
-    : [...supervised.env.map(([name, value]) => `${name}=${value}`), "--"]),
+  ...(hasVariables(supervised) ? [...(supervised.env ?? []).map(([name, value]) => `${name}=${value}`), "--"] : []),
   // `cd` looks for a relative directory in CDPATH, and takes `-` for another one.
   ...(supervised.cwd === undefined ? [] : [supervised.cwd.startsWith("/") ? supervised.cwd : `./${supervised.cwd}`]),
   ...supervised.command
@@ -161,6 +169,16 @@ export const nameProblem = (name: string): string | undefined =>
     ? `the variable ${name} cannot be set: names that begin with ek_ are those of the supervisor's own variables, which run in the same shell`
     : undefined
 
+const kept = new Set(
+  ("_ UID EUID GID EGID PPID GROUPS SHELLOPTS BASHOPTS BASH_ALIASES BASH_ARGC BASH_ARGV BASH_CMDS BASH_COMMAND BASH_LINENO " +
+    "BASH_SOURCE BASH_SUBSHELL BASH_VERSINFO BASHPID DIRSTACK EPOCHREALTIME EPOCHSECONDS FUNCNAME HISTCMD LINENO RANDOM " +
+    "SECONDS SRANDOM").split(" ")
+)
+
+/** Those of the names that shells are known to keep for themselves. */
+export const keptByShells = (names: ReadonlyArray<string>): ReadonlyArray<string> =>
+  names.filter((name) => kept.has(name))
+
 const quote = (value: string): string => `'${value.replaceAll("'", "'\\''")}'`
 
 /**
@@ -172,7 +190,7 @@ export const preamble = (
   env: ReadonlyArray<readonly [name: string, value: string]>
 ): string =>
   [
-    ...env.map(([name, value]) => `export ${name}=${quote(value)}`),
+    ...env.map(([name, value]) => `ek_v=${quote(value)}\nexport ${name}="$ek_v" && [ "x$${name}" = "x$ek_v" ] || exit`),
     `${String.fromCharCode(marker)}${nonce}`,
     ""
   ].join("\n")

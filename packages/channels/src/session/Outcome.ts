@@ -42,6 +42,7 @@ export type Outcome =
     readonly directory: string | undefined
     readonly description: string | undefined
   }
+  | { readonly _tag: "VariableKept" }
   | {
     readonly _tag: "Failed"
     readonly description: string
@@ -54,12 +55,19 @@ export type Outcome =
 /** How runtimes' words for a command that did not start are told apart. */
 export type Classify = (message: string) => ExitStatus.StartFailure
 
-const fromTrailer = (trailer: Trailer, verified: Verified): Outcome =>
-  trailer._tag === "Exited"
-    ? { _tag: "Exited", code: trailer.code, verified }
-    : trailer._tag === "NoWorkingDirectory"
-    ? { _tag: "NoWorkingDirectory", directory: undefined, description: undefined }
-    : { _tag: trailer._tag, program: undefined, description: undefined }
+const fromTrailer = (trailer: Trailer, verified: Verified): Outcome => {
+  switch (trailer._tag) {
+    case "Exited":
+      return { _tag: "Exited", code: trailer.code, verified }
+    case "NotFound":
+    case "NotExecutable":
+      return { _tag: trailer._tag, program: undefined, description: undefined }
+    case "NoWorkingDirectory":
+      return { _tag: "NoWorkingDirectory", directory: undefined, description: undefined }
+    case "VariableKept":
+      return trailer
+  }
+}
 
 /** Both trailers, when both are there. */
 const complete = (evidence: Evidence): Trailer | undefined => {

@@ -91,6 +91,7 @@ export const make = ({ client, info, nonce, target }: Options): RemoteSignal => 
       },
       program: "sh",
       cwd: undefined,
+      variables: [],
       nonce: undefined,
       tty: false,
       bufferBytes: 1024,

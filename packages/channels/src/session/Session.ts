@@ -33,9 +33,10 @@ import * as WriterGate from "./WriterGate.ts"
 export interface Options {
   readonly connection: Connection
   readonly info: ChannelError.ChannelInfo
-  /** The program and the directory, for errors that name them. */
+  /** The program, the directory and the names of the variables, for errors that name them. */
   readonly program: string
   readonly cwd: string | undefined
+  readonly variables: ReadonlyArray<string>
   /** The nonce of the supervisor's records; none for a bare command. */
   readonly nonce: string | undefined
   readonly tty: boolean
@@ -165,8 +166,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     closeCode: number | undefined
   ): Exit.Exit<Exited, ChannelError.ChannelError> => {
     if (outcome._tag === "Exited") return Exit.succeed({ code: outcome.code, verified: outcome.verified })
-    const { cwd, program } = options
-    return Exit.fail(fail(outcomeReason(outcome, { program, cwd, bytesReceived: received(), closeCode })))
+    const { cwd, program, variables } = options
+    return Exit.fail(fail(outcomeReason(outcome, { program, cwd, variables, bytesReceived: received(), closeCode })))
   }
 
   /** The connection has ended. */

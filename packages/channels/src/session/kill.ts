@@ -102,6 +102,7 @@ const isOver = (exit: Exit.Exit<unknown, ChannelError.ChannelError>): boolean =>
     case "CommandNotFound":
     case "CommandNotExecutable":
     case "NoWorkingDirectory":
+    case "VariableKept":
     case "RemoteFailure":
       return true
     case "OutcomeUnknown":

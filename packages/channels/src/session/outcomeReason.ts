@@ -3,13 +3,16 @@
  */
 import * as ChannelError from "../ChannelError.ts"
 import * as ExitStatus from "../protocol/ExitStatus.ts"
+import * as SupervisorScript from "../protocol/SupervisorScript.ts"
 import type * as Outcome from "./Outcome.ts"
 
 /** What errors name. */
 export interface Known {
-  /** The program and the directory as they were asked for, where the outcome has no words of its own. */
+  /** What was asked for, where the outcome has no words of its own. */
   readonly program: string
   readonly cwd: string | undefined
+  /** The names of the variables. */
+  readonly variables: ReadonlyArray<string>
   readonly bytesReceived: number
   /** The close code of the protocol. */
   readonly closeCode: number | undefined
@@ -18,7 +21,7 @@ export interface Known {
 /** The reason of the failure that an outcome is. */
 export const outcomeReason = (
   outcome: Exclude<Outcome.Outcome, { readonly _tag: "Exited" }>,
-  { bytesReceived, closeCode, cwd, program }: Known
+  { bytesReceived, closeCode, cwd, program, variables }: Known
 ): ChannelError.ChannelErrorReason => {
   switch (outcome._tag) {
     case "NotFound":
@@ -36,6 +39,10 @@ export const outcomeReason = (
         directory: outcome.directory ?? cwd ?? "",
         description: outcome.description
       })
+    case "VariableKept": {
+      const suspects = SupervisorScript.keptByShells(variables)
+      return new ChannelError.VariableKept({ names: suspects.length === 0 ? variables : suspects })
+    }
     case "Failed":
       return new ChannelError.RemoteFailure({
         description: ExitStatus.stripPrefixes(outcome.description),

@@ -126,6 +126,7 @@ export const startExec = Effect.fnUntraced(function*(
       info,
       program: CommandLine.display(argv.slice(0, 1)),
       cwd: options.cwd,
+      variables: Object.keys(options.env ?? {}),
       nonce: plan.nonce,
       tty,
       bufferBytes: options.bufferBytes ?? defaultBufferBytes,

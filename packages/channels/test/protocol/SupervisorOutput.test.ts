@@ -51,6 +51,7 @@ describe("SupervisorOutput", () => {
     assert.deepStrictEqual(trailer("n"), { _tag: "NotFound" })
     assert.deepStrictEqual(trailer("x"), { _tag: "NotExecutable" })
     assert.deepStrictEqual(trailer("d"), { _tag: "NoWorkingDirectory" })
+    assert.deepStrictEqual(trailer("v"), { _tag: "VariableKept" })
     assert.deepStrictEqual(trailer("255"), { _tag: "Exited", code: 255 })
   })
 

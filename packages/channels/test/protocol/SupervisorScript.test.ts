@@ -279,17 +279,6 @@ const tests = (shell: Shell): void => {
       }
     })
 
-    // Known: as sh, bash ends at an assignment to one of its own, before anything is told. It is no success.
-    const runs = shell.name === "bash --posix" ? it.fails : it
-    runs("that the shell keeps for itself do not keep the command from running", async () => {
-      for (const name of ["UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO", "LINENO", "RANDOM"]) {
-        for (const options of [{ env: [[name, "5"]] as const }, { secrets: [[name, "5"]] as const }]) {
-          const ended = await run(shell, ["sh", "-c", "exit 3"], { ...options, container })
-          exited(ended, 3)
-        }
-      }
-    })
-
     test("of the container reach the command as they are, whatever their names", async () => {
       const own = Object.fromEntries(
         ["n", "r", "h", "w", "s", "l", "p", "c", "e", "i", "x", "a", "nonce", "code", "command"].map((

@@ -30,6 +30,32 @@ const tests = (shell: Shell): void => {
       assert.strictEqual(ended.code, 1, what)
     }
   })
+
+  const isBash = shell.name.startsWith("bash")
+  const readOnly = ["UID", "EUID", "PPID", "SHELLOPTS", "BASHOPTS", "BASH_VERSINFO"]
+  const withoutEffect = ["GROUPS", "DIRSTACK", "FUNCNAME"]
+  const kept = [...readOnly, ...withoutEffect]
+
+  it(isBash ? "variables that it keeps for itself start nothing, and are told" : "keeps no variable", async () => {
+    for (const name of kept) {
+      const own = [["A", "1"], [name, "5"], ["B", "2"]] as const
+      for (const options of [{ env: own }, { secrets: own }, { env: own.slice(0, 1), secrets: own.slice(1) }]) {
+        for (const stdin of [true, false]) {
+          const ended = await run(shell, ["sh", "-c", `env | grep '^${name}='; exit 3`], { ...options, stdin })
+          assert.strictEqual(ended.stderr.toString(), "", name)
+          const trailer = isBash ? { _tag: "VariableKept" } as const : { _tag: "Exited", code: 3 } as const
+          assert.deepStrictEqual(ended.trailers, { stdout: trailer, stderr: trailer }, name)
+          assert.strictEqual(ended.code, isBash ? 126 : 3, name)
+          // The shell that the command itself may be does not count.
+          if (isBash) assert.strictEqual(ended.stdout.toString(), "", name)
+        }
+      }
+    }
+  })
+
+  it("variables that it keeps are known by name", () => {
+    assert.deepStrictEqual(SupervisorScript.keptByShells(["A", ...kept, "PATH", "HOME"]), kept)
+  })
 }
 
 for (const shell of shells) {

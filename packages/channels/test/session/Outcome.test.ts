@@ -61,6 +61,7 @@ describe("both trailers", () => {
       directory: undefined,
       description: undefined
     })
+    assert.deepStrictEqual(decide({ trailers: both({ _tag: "VariableKept" }) }), { _tag: "VariableKept" })
   })
 })
 

@@ -167,6 +167,27 @@ describe("a supervised command", () => {
   }
 })
 
+describe("a variable that the shell keeps for itself", () => {
+  for (
+    const [env, words] of [
+      [{ A: "1", UID: "1000", TOKEN: Redacted.make("S3CRET") }, "keeps UID for itself"],
+      [{ A: "1", B: "2" }, "keeps one of A, B for itself"]
+    ] as const
+  ) {
+    it.effect(`is the failure of its command, before anything has started: ${words}`, () =>
+      Effect.gen(function*() {
+        const { handle, session } = yield* started({ env })
+        yield* trailers(session, "v")
+        const error = yield* Effect.flip(handle.exitCode)
+        assert.strictEqual(error.reason._tag, "VariableKept")
+        assert.include(error.message, words)
+        assert.include(error.message, "nothing was started")
+        assert.notInclude(error.message, "S3CRET")
+        assert.strictEqual(yield* reasonOf(Stream.runDrain(handle.stdout)), "VariableKept")
+      }))
+  }
+})
+
 describe("the acknowledgement", () => {
   it.effect("on v5 is the end of stdin, when both trailers are here and not before", () =>
     Effect.gen(function*() {
@@ -384,7 +405,7 @@ describe("variables and the directory", () => {
       yield* session.stdout(`${record}@1\n`)
       const handle = yield* Fiber.join(starting)
       yield* Stream.run(Stream.encodeText(Stream.make("user")), handle.stdin)
-      const preamble = `export TOKEN='S3C'\\''RET\nline'\n${record}\n`
+      const preamble = `ek_v='S3C'\\''RET\nline'\nexport TOKEN="$ek_v" && [ "x$TOKEN" = "x$ek_v" ] || exit\n${record}\n`
       assert.strictEqual(Server.textOf((yield* session.nextOf("Stdin")).bytes), preamble)
       assert.strictEqual(Server.textOf((yield* session.nextOf("Stdin")).bytes), "user")
       assert.strictEqual((yield* handle.stats).stdinBytes, 4)

@@ -111,7 +111,7 @@ export const parseSupervised = (command: ReadonlyArray<string>): Parsed | undefi
     record,
     env,
     cwd: script.includes("cd \"$1\"") ? rest.shift() : undefined,
-    preamble: script.includes("eval"),
+    preamble: script.includes("IFS= read"),
     stdin: !script.includes("</dev/null"),
     endWithSession: script.includes("ek_h=1"),
     argv: rest
@@ -148,7 +148,7 @@ const readPreamble = Effect.fnUntraced(function*(read: Io["read"], record: strin
   }
   const [variables = "", ...rest] = text.split(`${record}\n`)
   const env: Record<string, string> = {}
-  for (const [, name = "", value = ""] of variables.matchAll(/^export (\w+)='((?:[^']|'\\'')*)'\n/gm)) {
+  for (const [, value = "", name = ""] of variables.matchAll(/^ek_v='((?:[^']|'\\'')*)'\nexport (\w+)=/gm)) {
     env[name] = Buffer.from(value.replaceAll("'\\''", "'"), "latin1").toString()
   }
   return { env, rest: Buffer.from(rest.join(`${record}\n`), "latin1") }
