@@ -8,7 +8,7 @@
  * The supervisor lives through every signal, and with it the word on how the command ended: it heeds INT, QUIT and TERM
  * by going on, so those go to the group at once; any other signal goes to each process that is not the supervisor's own.
  */
-import { graceSeconds, marker } from "./SupervisorScript.ts"
+import { graceSeconds, marker, ownPath } from "./SupervisorScript.ts"
 
 /** Whom to signal. */
 export interface Group {
@@ -71,7 +71,8 @@ exit "$ek_e"`
 
 // The line says that the signal is sent: whoever reads it may go. What the command does not heed ends it, and then the
 // supervisor too, which could not leave while nobody takes its output.
-const end = `kill -TERM "-$ek_g"
+const end = `${ownPath}
+kill -TERM "-$ek_g"
 echo
 ek_i=0
 while ek_is "$ek_g" && [ "$ek_i" -lt ${graceSeconds * 10} ]; do

@@ -31,6 +31,9 @@ export const marker = 0x1e
 /** The seconds that a command has between SIGTERM and SIGKILL when its session ends. */
 export const graceSeconds = 2
 
+/** Lets a script of ours find `sleep` where the command's PATH, or the image's, does not lead to it. */
+export const ownPath = "PATH=/bin:/usr/bin:$PATH"
+
 // The parts of the script. What a command does not need is left out, because audit logs and process lists show all of
 // it. Names begin with ek_: an assignment to a name that the container exports would reach the command.
 
@@ -105,6 +108,7 @@ esac`
 const watchSession = `trap ek_h=1 HUP
 (
 trap '' HUP INT QUIT TERM
+${ownPath}
 while read -r ek_l; do :; done
 kill -HUP "$$"
 kill -TERM "-$$" || kill -TERM "$$"

@@ -25,10 +25,14 @@ interface Told {
 }
 
 /** Runs the script as an exec does: in a session of its own. */
-const tell = (inShell: Shell, [, ...rest]: ReadonlyArray<string>): Promise<Told> =>
+const tell = (
+  inShell: Shell,
+  [, ...rest]: ReadonlyArray<string>,
+  env: NodeJS.ProcessEnv = process.env
+): Promise<Told> =>
   new Promise((resolve, reject) => {
     const [program, ...first] = inShell.argv ?? ["sh"]
-    const child = spawn(program, [...first, ...rest], { detached: true, stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(program, [...first, ...rest], { detached: true, env, stdio: ["ignore", "pipe", "pipe"] })
     let [stdout, stderr] = ["", ""]
     child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()))
     child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()))
@@ -119,3 +123,15 @@ for (const [what, script] of [["heeds", ready], ["does not heed", stubborn]] as 
     await until(() => members(running.pid).length === 0, "the group is empty")
   })
 }
+
+inEach("terminate leaves a command its grace although the PATH of the image leads to no sleep", async (shell) => {
+  const nonce = makeNonce()
+  const goodbye = "i=0; while [ $i -lt 20 ]; do i=$((i + 1)); sleep 0.01; done; echo goodbye; exit 5"
+  const script = `trap '${goodbye}' TERM; echo ready; while :; do sleep 0.01; done`
+  const running = start(shell, ["sh", "-c", script], { nonce, stdin: true })
+  await until(() => running.stdout() === "ready\n", "ready")
+  await tell(shell, KillScript.terminate({ processGroup: running.pid, nonce }), { PATH: "/nowhere" })
+  const ended = await running.ended
+  assert.strictEqual(ended.stdout.toString(), "ready\ngoodbye\n")
+  assert.strictEqual(ended.code, 5)
+})

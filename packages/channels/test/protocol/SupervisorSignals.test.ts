@@ -134,7 +134,29 @@ inEach("a command that does not heed TERM is killed after the grace, its supervi
   await until(() => members(running.pid).length === 0, "the group is empty")
 })
 
-inEach("the end of the session ends a command in an image without sleep and without kill", async (shell) => {
+// A while in which a SIGKILL that comes at once does not miss it.
+const slowGoodbye = "i=0; while [ $i -lt 20 ]; do i=$((i + 1)); /usr/bin/sleep 0.01; done; echo goodbye; exit 5"
+
+for (
+  const [whose, options] of [
+    ["the image", { container: { PATH: "/nowhere" } }],
+    ["the command", { env: [["PATH", "/nowhere"]] }],
+    ["the command, which is secret,", { secrets: [["PATH", ""]] }]
+  ] as const
+) {
+  inEach(`a command has its grace although the PATH of ${whose} leads to no sleep`, async (shell) => {
+    const script = `trap '${slowGoodbye}' TERM; echo ready; while :; do /usr/bin/sleep 0.01; done`
+    const running = start(shell, ["/bin/sh", "-c", script], options)
+    await until(() => running.stdout() === "ready\n", "ready")
+    running.hangUp()
+    const ended = await running.ended
+    exited(ended, 5)
+    assert.strictEqual(ended.stdout.toString(), "ready\ngoodbye\n")
+    await until(() => members(running.pid).length === 0, "the group is empty")
+  })
+}
+
+inEach("the end of the session ends a command in an image whose PATH has neither sleep nor kill", async (shell) => {
   const bin = join(directory, `bin-${shell.name}`)
   mkdirSync(bin)
   symlinkSync("/usr/bin/cat", join(bin, "cat"))
