@@ -1,4 +1,6 @@
-import { assert, describe, it } from "@effect/vitest"
+import * as NodeListeners from "@effect-k8s/node/NodeListeners"
+import * as Listening from "@effect-k8s/testing/contract/Listening"
+import { assert, describe, it, layer } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Socket from "effect/socket/Socket"
@@ -6,6 +8,10 @@ import * as Net from "node:net"
 import { listen } from "../src/internal/listen.ts"
 
 const sockets = (): number => process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length
+
+layer(NodeListeners.layer, { excludeTestServices: true })("a listener of Node", (it) => {
+  for (const row of Listening.rows) it.effect(row.name, () => row.run)
+})
 
 describe("a connection that a listener has accepted", () => {
   for (const ends of [false, true]) {

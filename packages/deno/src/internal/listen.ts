@@ -28,6 +28,19 @@ const permitted = (address: Address): Effect.Effect<void, ListenError> =>
     }
   })
 
+/**
+ * When the listener ends: how long what was written before may take to go out. The server waits for its last connection,
+ * so a peer that reads nothing would hold it up for ever. A time of the wall: a test's clock may stand still.
+ */
+const lingerMillis = 2000
+
+// As on Node, where a reset behind an end that is under way leaves the connection open. While bytes wait there is none yet,
+// and an end in order would have the peer take what came before them for all.
+const breakOff = (connection: Net.Socket): void => {
+  if (connection.writableEnded && connection.writableLength === 0) connection.destroy()
+  else connection.resetAndDestroy()
+}
+
 // What was written goes out before the end.
 const close = (connection: Net.Socket): Effect.Effect<void> =>
   Effect.sync(() => {
@@ -46,19 +59,19 @@ const acceptedOf = (connection: Net.Socket): Effect.Effect<Accepted> =>
     ),
     (socket) => ({
       socket,
-      reset: Effect.sync(() => {
-        // As on Node, where a reset behind an end leaves the connection open.
-        if (connection.writableEnded) connection.destroy()
-        else connection.resetAndDestroy()
-      })
+      reset: Effect.sync(() => breakOff(connection))
     })
   )
 
-/** Listens on an address; the scope stops it, and its connections end with their handlers. */
+/**
+ * Listens on an address; the scope stops it, and its connections end with their handlers. Those that have not sent
+ * everything a while after the scope's end are reset.
+ */
 export const listen = Effect.fnUntraced(function*(
   address: Address
 ): Effect.fn.Return<Listener, ListenError, Scope.Scope> {
   yield* permitted(address)
+  const open = new Set<Net.Socket>()
   const waiting = yield* Queue.unbounded<Net.Socket>()
   const broken = yield* Deferred.make<never, ListenError>()
   const server = yield* Effect.acquireRelease(
@@ -67,13 +80,18 @@ export const listen = Effect.fnUntraced(function*(
       Effect.andThen(
         Effect.flatMap(Queue.clear(waiting), Effect.forEach((connection) => Effect.sync(() => connection.destroy()))),
         Effect.callback<void>((resume) => {
-          server.close(() => resume(Effect.void))
+          const linger = setTimeout(() => open.forEach(breakOff), lingerMillis)
+          server.close(() => {
+            clearTimeout(linger)
+            resume(Effect.void)
+          })
         })
       )
   )
   server.on("connection", (connection) => {
-    // Its reader is told of this too, if it has one by then.
-    connection.on("error", () => {})
+    open.add(connection)
+    // Its reader is told of an error too, if it has one by then.
+    connection.on("error", () => {}).once("close", () => open.delete(connection))
     Queue.offerUnsafe(waiting, connection)
   })
   server.on("error", (cause) => Deferred.doneUnsafe(broken, Effect.fail(listenError(address, cause))))
