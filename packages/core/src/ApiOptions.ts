@@ -40,7 +40,10 @@ export interface StreamOptions extends Selection {
 export interface WatchOptions extends Selection, Freshness {
   readonly resourceVersionMatch?: "NotOlderThan" | undefined
   readonly allowWatchBookmarks?: boolean | undefined
-  /** Starts with the objects that exist, then a bookmark (`NotOlderThan` is needed with it). */
+  /**
+   * `true` starts with the objects that exist, then a bookmark; `false` leaves them out. Unset, a watch from the version
+   * `""` or `"0"` starts with them, too. `NotOlderThan` is needed where it is set, and refused where it is not.
+   */
   readonly sendInitialEvents?: boolean | undefined
   /** Objects of one shard only, by ranges of a hash; servers know it since 1.36. */
   readonly shardSelector?: string | undefined

@@ -130,6 +130,22 @@ describe("a watch", () => {
       })
     }))
 
+  it.effect("says that it wants no initial events, where servers would send them unasked", () =>
+    Effect.gen(function*() {
+      const { seen } = yield* watch([], "end", {
+        resourceVersion: "0",
+        resourceVersionMatch: "NotOlderThan",
+        sendInitialEvents: false,
+        allowWatchBookmarks: undefined
+      })
+      assert.deepStrictEqual(Object.fromEntries(seen[0]?.query ?? []), {
+        resourceVersion: "0",
+        resourceVersionMatch: "NotOlderThan",
+        sendInitialEvents: "false",
+        watch: "true"
+      })
+    }))
+
   it.effect("spans all namespaces, and cluster-scoped kinds", () =>
     Effect.gen(function*() {
       const { seen } = yield* withServer(

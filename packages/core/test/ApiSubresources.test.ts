@@ -114,6 +114,7 @@ describe("subresources", () => {
       assert.deepStrictEqual(Object.fromEntries(seen[0]?.query ?? []), {
         container: "main",
         follow: "true",
+        previous: "false",
         timestamps: "true",
         sinceSeconds: "5",
         tailLines: "0",

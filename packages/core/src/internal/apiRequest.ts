@@ -13,11 +13,12 @@ export interface Location {
 type Query = ReadonlyArray<readonly [string, string]>
 type QueryValue = string | number | boolean | undefined
 
-/** Query parameters of the fields that are set; `false` is left out, as it is every parameter's default. */
+/**
+ * Query parameters of the fields that are set. `false` is, too: `sendInitialEvents` is three-valued, and servers refuse
+ * what belongs to it where it is left out.
+ */
 export const query = (fields: Readonly<Record<string, QueryValue>>): Query =>
-  Object.entries(fields).flatMap(([name, value]) =>
-    value === undefined || value === false ? [] : [[name, String(value)] as const]
-  )
+  Object.entries(fields).flatMap(([name, value]) => value === undefined ? [] : [[name, String(value)] as const])
 
 /** `/api/v1/namespaces/default/pods/web-0/log`, each segment encoded. */
 export const path = (location: Location, name?: string, subresource?: string): string => {
