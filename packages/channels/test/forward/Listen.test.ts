@@ -181,3 +181,28 @@ describe("P13: a local connection whose forwarded one has failed", () => {
       yield* timePasses
     }))
 })
+
+describe("P14: a port of a service", () => {
+  const rows: ReadonlyArray<readonly [port: PortForward.ForwardedPort, local: number]> = [
+    ["page", 80],
+    [80, 80],
+    [{ remote: "page" }, 80],
+    [{ remote: "page", local: 1234 }, 1234]
+  ]
+  for (const [port, local] of rows) {
+    it.effect(`is listened at by the service's number unless told: ${JSON.stringify(port)} at ${local}`, () =>
+      Effect.gen(function*() {
+        const server = yield* ForwardServer.make()
+        server.pods.set("p", { uid: "first", http: 8080 })
+        const { ports } = yield* PortForward.listen(PortForward.service("web"), [port], {
+          transport: "spdy",
+          addresses: ["127.0.0.1"]
+        }).pipe(
+          Effect.provideService(KubeClient, server.client),
+          Effect.provideService(Listeners.Listeners, makeListeners().service)
+        )
+        assert.deepStrictEqual(ports, [{ local: { host: "127.0.0.1", port: local }, remote: 8080 }])
+        yield* timePasses
+      }))
+  }
+})
