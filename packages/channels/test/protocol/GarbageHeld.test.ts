@@ -6,8 +6,7 @@ import * as SupervisorOutput from "@effect-k8s/channels/protocol/SupervisorOutpu
 import * as WebSocketFrame from "@effect-k8s/channels/protocol/WebSocketFrame"
 import * as WebSocketHandshake from "@effect-k8s/channels/protocol/WebSocketHandshake"
 import { assert, describe, it } from "@effect/vitest"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
+import { collected } from "../support/memory.ts"
 import { concat, cut, hex, random, toHex, utf8 } from "./bytes.ts"
 import type { Random } from "./bytes.ts"
 import { must } from "./must.ts"
@@ -196,19 +195,8 @@ describe("the handshake", () => {
 })
 
 describe("a parser that waits for more", () => {
-  setFlagsFromString("--expose-gc")
-  const gc: () => void = runInNewContext("gc")
-  setFlagsFromString("--no-expose-gc")
-
-  // Memory is given back beside the program: what one collection has found is counted out by the next.
-  const collect = async (): Promise<number> => {
-    for (let i = 0; i < 3; i++) {
-      gc()
-      await new Promise((resume) => setImmediate(resume))
-    }
-    // Deno counts them there only.
-    return process.memoryUsage().external
-  }
+  // Deno counts them there only.
+  const collect = async (): Promise<number> => (await collected()).external
 
   const chunkBytes = 64 * 1024
   const parsers = 500

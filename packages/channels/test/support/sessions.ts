@@ -3,15 +3,14 @@
  * that nothing of them is left.
  */
 import { assert } from "@effect/vitest"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { moment, settle } from "./execServer.ts"
+import * as Fibers from "./fibers.ts"
 
 /** A session: what became of it. Its server is asked afterwards whether it still has a connection. */
 export interface Session<A> {
@@ -25,30 +24,12 @@ const stepMillis = 100
 // So many at once share the passing of time.
 const batchSize = 400
 
-const countFibers = () => {
-  let alive = 0
-  const defects: Array<unknown> = []
-  return {
-    alive: () => alive,
-    defects,
-    service: Metric.FiberRuntimeMetrics.of({
-      recordFiberStart: () => {
-        alive++
-      },
-      recordFiberEnd: (_context, exit) => {
-        alive--
-        if (Exit.isFailure(exit) && Cause.hasDies(exit.cause)) defects.push(Cause.squash(exit.cause))
-      }
-    })
-  }
-}
-
 const runBatch = Effect.fnUntraced(function*<I, A>(
   inputs: ReadonlyArray<I>,
   make: (input: I) => Effect.Effect<Session<A>, never, Scope.Scope>,
   describe: (input: I) => string
 ) {
-  const fibers = countFibers()
+  const fibers = Fibers.count()
   const running = new Set(inputs)
   const one = Effect.fnUntraced(function*(input: I) {
     const session = yield* make(input)
