@@ -40,8 +40,8 @@ export interface ExecOptions {
    * leaves it. One without stdin is ended by the supervisor, which sees that its client has gone, and does so even when
    * the client dies. One with stdin is ended by a second exec before the connection is closed, so that it does not take
    * the end of its stdin for the end of good input; the scope waits ten seconds at most for that to be begun (two where
-   * the connection was lost), and a failure is only logged. Both get SIGTERM and, two seconds later, SIGKILL;
-   * at once in an image without `sleep`.
+   * the connection was lost), and a failure is only logged. Both get SIGTERM and, two seconds later, SIGKILL,
+   * at once in an image without `sleep`; the children of a command without stdin that had to be killed, a second after it.
    */
   readonly onClose?: "end" | "leave" | undefined
   /** Much data: lets the protocol be chosen by cost. Pipelines set it. */

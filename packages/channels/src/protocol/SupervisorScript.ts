@@ -104,7 +104,9 @@ x) ek_end x 126 ;;
 esac`
 
 // fd 3 is the session's stdin. The watcher reads it to its end, which comes when the client closes or dies, and then ends
-// the process group. It tells the shell first (HUP), so that the shell leaves it alive to see to what does not heed TERM.
+// the process group. It tells the shell first (HUP), so that the shell leaves it alive to see to what does not heed TERM:
+// the command alone at first, which is the shell's other child, so that the shell can tell its end to a client that is
+// still there. That the first child is the watcher itself shows that /proc speaks of our own processes.
 const watchSession = `trap ek_h=1 HUP
 (
 trap '' HUP INT QUIT TERM
@@ -113,6 +115,10 @@ while read -r ek_l; do :; done
 kill -HUP "$$"
 kill -TERM "-$$" || kill -TERM "$$"
 sleep ${graceSeconds}
+ek_l= ek_c=
+IFS=' ' read -r ek_p ek_l </proc/self/stat
+IFS=' ' read -r ek_l ek_c ek_s </proc/$$/task/$$/children
+[ -z "$ek_c" ] || [ "$ek_l" != "$ek_p" ] || { kill -KILL "$ek_c"; sleep 1; }
 kill -KILL "-$$"
 ) <&3 3<&- >/dev/null 2>&1 &
 ek_w=$!`

@@ -124,14 +124,27 @@ inEach("a grandchild that does not heed TERM is killed after the grace", async (
   exited(await running.ended, 143)
 })
 
-inEach("a command that does not heed TERM is killed after the grace, its supervisor with it", async (shell) => {
-  const running = start(shell, ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"])
-  await until(() => running.stdout() === "ready\n", "ready")
+inEach("a command that does not heed TERM is killed after the grace, and its supervisor tells", async (shell) => {
+  for (const script of ["while :; do sleep 0.1; done", "sleep 1000 & sleep 1000"]) {
+    const running = start(shell, ["sh", "-c", `trap '' TERM; echo ready; ${script}`])
+    await until(() => running.stdout() === "ready\n", "ready")
+    running.hangUp()
+    const ended = await running.ended
+    exited(ended, 137)
+    assert.strictEqual(ended.stderr.toString(), "")
+    await until(() => members(running.pid).length === 0, "the group is empty")
+  }
+})
+
+inEach("a supervisor that cannot tell, because nobody reads, is killed a little later", async (shell) => {
+  const running = start(shell, ["sh", "-c", "trap '' TERM; echo ready >&2; exec cat /dev/zero"], { readLater: true })
+  await until(() => members(running.pid).some(({ argv }) => argv[0] === "cat"), "the command runs")
   running.hangUp()
+  await until(() => members(running.pid).length === 0, "the group is empty")
+  running.read()
   const ended = await running.ended
   assert.strictEqual(ended.signal, "SIGKILL")
-  assert.deepStrictEqual(ended.trailers, { stdout: undefined, stderr: undefined })
-  await until(() => members(running.pid).length === 0, "the group is empty")
+  assert.isUndefined(ended.trailers.stdout)
 })
 
 // A while in which a SIGKILL that comes at once does not miss it.
