@@ -5,6 +5,9 @@
  * - When a process ends before its input does, what stands before it is ended too: `EndedEarly`, which is no failure.
  * - A non-zero exit lets the rest finish, as pipefail does in a shell: the next stage has had all there was. Any other
  *   failure ends everything at once, and no stage behind it sees an end of input that looks complete.
+ *
+ * For that, processes are ended before what goes between them: to interrupt what writes to a local process closes its
+ * stdin, and to interrupt what reads it is a broken pipe, and `sh -c 'cat > f; mv f g'` would go on after either.
  */
 import type { KubeClient } from "@effect-k8s/core/KubeClient"
 import * as Cause from "effect/Cause"
@@ -16,11 +19,14 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import type * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
+import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import { ExitedNonZero } from "../ExitedNonZero.ts"
 import { currentMemoMap } from "../session/startCommand.ts"
 import * as Pipeline from "./Pipeline.ts"
+import { releasedAfter } from "./releasedAfter.ts"
 import * as RunningStage from "./RunningStage.ts"
 import { StageFailed, type StageFailureReason, type StageResult } from "./StageResult.ts"
 import * as StageState from "./StageState.ts"
@@ -43,6 +49,8 @@ interface Failure {
 
 // How long an exit code is waited for that would explain another failure.
 const exitPatience = "500 millis"
+// How long is read what an ended process has left. A child that it has left behind may go on writing.
+const restPatience = "500 millis"
 
 /** Counts the bytes that pass. */
 const counted = (stream: Stream.Stream<Uint8Array>, count: (bytes: number) => void): Stream.Stream<Uint8Array> =>
@@ -60,6 +68,8 @@ export const launch = Effect.fnUntraced(function*<E, R>(
   const context = Context.add(yield* Effect.context<R>(), Layer.CurrentMemoMap, memoMap)
   const clock = yield* Effect.clockWith(Effect.succeed)
   const now = (): number => clock.currentTimeMillisUnsafe()
+  // Closed after the stages' scopes, because it was made before them.
+  const links = yield* Scope.fork(parent)
   const states = pipeline.stages.map((stage, index) => StageState.make(stage, index, parent, now()))
 
   const fatal = Deferred.makeUnsafe<never, StageFailed | E>()
@@ -93,22 +103,32 @@ export const launch = Effect.fnUntraced(function*<E, R>(
     if (state.stage._tag !== "Through" && --processes === 0) Deferred.doneUnsafe(settled, Effect.void)
   }
 
+  /** Was ended by the pipeline, and not by itself. */
+  const wasEnded = ({ end }: StageState.StageState): boolean => end === "EndedEarly" || end === "Interrupted"
+
   /**
-   * What stands before the stage is no longer needed. What goes between the stages is interrupted before they are ended,
-   * or one of them would take the end of another for the end of its input.
+   * What stands before the stage is no longer needed. `link`, which is still to be interrupted, goes between the two, if
+   * it is not what calls this.
    */
-  const endBefore = (index: number, links: ReadonlyArray<Fiber.Fiber<void>> = []): Effect.Effect<void> =>
+  const endBefore = (index: number, link?: Fiber.Fiber<void>): Effect.Effect<void> =>
     Effect.uninterruptible(Effect.suspend(() => {
       const ended = states.slice(0, index).filter((state) => end(state, "EndedEarly"))
       return Effect.andThen(
-        Fiber.interruptAll([...links, ...ended.flatMap(({ link }) => link ?? [])]),
         Effect.forEach(
           ended,
           (state) => Effect.andThen(Scope.close(state.scope, Exit.void), Effect.sync(() => settle(state))),
           { concurrency: "unbounded", discard: true }
-        )
+        ),
+        Fiber.interruptAll([...(link === undefined ? [] : [link]), ...ended.flatMap((state) => state.link ?? [])])
       )
     }))
+
+  /** Nothing is needed any more. */
+  const interruptStages = Effect.sync(() => {
+    for (const state of states) end(state, "Interrupted")
+  })
+  // First of all when the scope closes, or the end of one stage would be taken for its own by others.
+  yield* Effect.addFinalizer(() => interruptStages)
 
   /** Gives the pipeline up for the first failure. */
   const failWith = (failure: Failure): Effect.Effect<void> =>
@@ -164,7 +184,7 @@ export const launch = Effect.fnUntraced(function*<E, R>(
   ): Effect.Effect<Fiber.Fiber<void>> =>
     Effect.forkIn(
       Effect.catchCause(effect, (cause) => Cause.hasDies(cause) ? giveUp(state, cause) : Effect.void),
-      parent
+      links
     )
 
   const start = (state: StageState.StageState, stage: RunningStage.Process): Effect.Effect<void> =>
@@ -188,12 +208,18 @@ export const launch = Effect.fnUntraced(function*<E, R>(
         >
     ) as Effect.Effect<void>
 
-  /** The process's own output. A failure gives the pipeline up and leaves the output open. */
+  /** Reads what an ended process has left in its pipe: Node keeps a pipe that was not read to its end. */
+  const finish = (state: StageState.StageState) => (rest: Pull.Pull<unknown, unknown>): Effect.Effect<void> =>
+    state.end === undefined
+      ? Effect.void
+      : Effect.asVoid(Effect.timeoutOption(Effect.ignoreCause(Effect.forever(rest)), restPatience))
+
+  /** The process's own output. Left open when it fails, which gives the pipeline up, and when the process was ended. */
   const outputOf = (state: StageState.StageState, running: RunningStage.RunningStage): Stream.Stream<Uint8Array> =>
     counted(
-      Stream.catchCause(
-        running.output,
-        (cause) => Stream.fromEffect(Effect.andThen(abort(state, cause), Effect.never))
+      releasedAfter(running.output, finish(state)).pipe(
+        Stream.catchCause((cause) => Stream.fromEffect(Effect.andThen(abort(state, cause), Effect.never))),
+        Stream.onEnd(Effect.suspend(() => wasEnded(state) ? Effect.never : Effect.void))
       ),
       (bytes) => {
         state.bytesOut += bytes
@@ -215,22 +241,24 @@ export const launch = Effect.fnUntraced(function*<E, R>(
     state: StageState.StageState,
     { transform }: Pipeline.Through<unknown, unknown>,
     before: Stream.Stream<Uint8Array>
-  ): Stream.Stream<Uint8Array> =>
-    counted(
+  ): Stream.Stream<Uint8Array> => {
+    const completed = Effect.suspend(() => {
+      end(state, "Completed")
+      return state.inputEnded ? Effect.void : endBefore(state.index)
+    })
+    return counted(
       // Sound: as above, `R` is what the transform needs.
       Stream.suspend(() => transform(inputOf(state, before)) as Stream.Stream<Uint8Array, unknown, R>).pipe(
         Stream.provideContext(context),
+        // While what is before it still has its reader. A defect is none of the transform's.
+        Stream.onEnd(Effect.catchCause(completed, (cause) => Effect.andThen(giveUp(state, cause), Effect.never))),
         Stream.catchCause((cause) => Stream.fromEffect(Effect.andThen(spoil(state, cause), Effect.never)))
       ),
       (bytes) => {
         state.bytesOut += bytes
       }
-    ).pipe(
-      Stream.onEnd(Effect.suspend(() => {
-        end(state, "Completed")
-        return state.inputEnded ? Effect.void : endBefore(state.index)
-      }))
     )
+  }
 
   /** Waits for the end of a process. */
   const watch = Effect.fnUntraced(function*(state: StageState.StageState, running: RunningStage.RunningStage) {
@@ -250,23 +278,35 @@ export const launch = Effect.fnUntraced(function*<E, R>(
       first ??= { state, reason: (stderrTail) => new ExitedNonZero({ exitCode: code, command, target, stderrTail }) }
     }
     end(state, code === 0 ? "Completed" : "Failed")
-    if (early) yield* endBefore(state.index, [link])
+    if (early) yield* endBefore(state.index, link)
     settle(state)
   })
 
   /**
    * Writes the input of a process. A local one that closes its stdin and goes on takes no more: what is before it may go.
-   * A command in a pod takes all until it ends, and then `watch` knows why.
+   * When it has ended, or was, whoever knows why ends what is before it, and then this; so does `watch` for a command in a
+   * pod, which takes all until it ends.
    */
   const fill = (
     state: StageState.StageState,
     { input }: RunningStage.RunningStage,
     before: Stream.Stream<Uint8Array>
-  ): Effect.Effect<void> =>
-    Effect.andThen(
-      Effect.ignore(Stream.run(before, input)),
-      Effect.suspend(() => state.stage._tag === "Pod" || state.inputEnded ? Effect.void : endBefore(state.index))
+  ): Effect.Effect<void> => {
+    const stopped = Effect.suspend(() => {
+      if (state.inputEnded) return Effect.void
+      return state.stage._tag === "Pod" || state.end !== undefined ? Effect.never : endBefore(state.index)
+    })
+    // Within the sink, because what is before it loses its reader behind it.
+    const sink = Sink.fromTransform((upstream: Parameters<typeof input.transform>[0], scope) =>
+      Effect.ignore(input.transform(upstream, scope)).pipe(Effect.andThen(stopped), Effect.as([undefined] as const))
     )
+    return Stream.run(before, sink)
+  }
+
+  const endAll = Effect.andThen(
+    interruptStages,
+    Effect.forEach(states.toReversed(), ({ scope }) => Scope.close(scope, Exit.void), { discard: true })
+  )
 
   for (const state of states) {
     const reason = RunningStage.refusal(state.stage, state.index > 0)
@@ -298,7 +338,7 @@ export const launch = Effect.fnUntraced(function*<E, R>(
   }
 
   return {
-    output: Deferred.isDoneUnsafe(fatal) ? Stream.never : output,
+    output: Deferred.isDoneUnsafe(fatal) ? Stream.never : releasedAfter(output, () => endAll),
     failure: Deferred.await(fatal),
     results: Effect.raceFirst(Deferred.await(settled), Deferred.await(fatal)).pipe(
       Effect.andThen(

@@ -3,6 +3,7 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as PlatformError from "effect/PlatformError"
@@ -25,15 +26,26 @@ export interface Processes {
   readonly running: () => number
 }
 
+/** How processes behave. */
+export interface Settings {
+  /** How long a process lives on after it was told to end; not at all unless told. */
+  readonly lingers?: Duration.Input | undefined
+}
+
 type Pipe = Queue.Queue<Uint8Array, Cause.Done>
 
 const pipe: Effect.Effect<Pipe> = Queue.bounded<Uint8Array, Cause.Done>(4)
+// A pipe that nobody reads any more ends the program, unless that looks at how its write has ended.
 const write = (into: Pipe) => (data: string | Uint8Array): Effect.Effect<void> =>
-  Effect.asVoid(Queue.offer(into, bytesOf(data)))
+  Effect.flatMap(Queue.offer(into, bytesOf(data)), (taken) => taken ? Effect.void : Effect.interrupt)
+const brokenPipe = 141
 const killed = 143
 
-/** Processes that run these programs. */
-export const make = (programs: Programs): Processes => {
+/**
+ * Processes that run these programs. As of those of the system, a writer of stdin that is interrupted closes it, and so does
+ * a reader of an output that leaves.
+ */
+export const make = (programs: Programs, { lingers = 0 }: Settings = {}): Processes => {
   const spawned: Array<ChildProcess.StandardCommand> = []
   let count = 0
   let pids = 0
@@ -62,18 +74,22 @@ export const make = (programs: Programs): Processes => {
         yield* Queue.end(stderr)
       }))
     if (command.options.stdin !== "pipe") yield* Queue.end(stdin)
-    const main = Effect.flatMap(
-      program({
-        argv: [command.command, ...command.args].map((word) => Redacted.isRedacted(word) ? Redacted.value(word) : word),
-        env: {},
-        cwd: undefined,
-        read: Pull.catchDone(Queue.take(stdin), () => Effect.undefined),
-        stdout: write(stdout),
-        stderr: write(stderr)
-      }),
-      end
+    const main = program({
+      argv: [command.command, ...command.args].map((word) => Redacted.isRedacted(word) ? Redacted.value(word) : word),
+      env: {},
+      cwd: undefined,
+      read: Pull.catchDone(Queue.take(stdin), () => Effect.undefined),
+      stdout: write(stdout),
+      stderr: write(stderr)
+    }).pipe(
+      Effect.onInterrupt(() => end(brokenPipe)),
+      Effect.flatMap(end)
     )
-    const kill = (fiber: Fiber.Fiber<void>): Effect.Effect<void> => Effect.andThen(Fiber.interrupt(fiber), end(killed))
+    const kill = (fiber: Fiber.Fiber<void>): Effect.Effect<void> =>
+      Effect.timeoutOption(Fiber.await(fiber), lingers).pipe(
+        Effect.andThen(Effect.andThen(end(killed), Fiber.interrupt(fiber)))
+      )
+    const output = (from: Pipe) => Stream.ensuring(Stream.fromQueue(from), Queue.shutdown(from))
     const running = yield* Effect.acquireRelease(
       Effect.suspend(() => {
         count++
@@ -89,21 +105,24 @@ export const make = (programs: Programs): Processes => {
       stdin: Sink.fromTransform((upstream) =>
         Effect.gen(function*() {
           while (true) {
-            const chunks = yield* Pull.catchDone(upstream, () => Effect.undefined)
+            const chunks = yield* Effect.onInterrupt(
+              Pull.catchDone(upstream, () => Effect.undefined),
+              () => Queue.end(stdin)
+            )
             if (chunks === undefined) {
               yield* Queue.end(stdin)
               return [undefined] as const
             }
-            const rest = yield* Queue.offerAll(stdin, chunks)
+            const rest = yield* Effect.onInterrupt(Queue.offerAll(stdin, chunks), () => Queue.end(stdin))
             if (rest.length > 0) {
               return yield* PlatformError.systemError({ _tag: "WriteZero", module: "ChildProcess", method: "stdin" })
             }
           }
         })
       ),
-      stdout: Stream.fromQueue(stdout),
-      stderr: Stream.fromQueue(stderr),
-      all: Stream.merge(Stream.fromQueue(stdout), Stream.fromQueue(stderr)),
+      stdout: output(stdout),
+      stderr: output(stderr),
+      all: Stream.merge(output(stdout), output(stderr)),
       getInputFd: () => Sink.drain,
       getOutputFd: () => Stream.empty,
       unref: Effect.succeed(Effect.void)

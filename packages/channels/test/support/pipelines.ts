@@ -46,11 +46,12 @@ export interface Place {
 /** A place with these programs beside the basic ones. Time passes at its end, so that a test which fails says why. */
 export const make = Effect.fnUntraced(function*(
   programs: Programs.Programs = {},
-  settings: Server.Settings = {}
+  settings: Server.Settings = {},
+  processes: LocalProcesses.Settings = {}
 ): Effect.fn.Return<Place, never, Scope.Scope> {
   const all = { ...Programs.basic, ...programs }
   const server = yield* Server.make({ script: Programs.serve(all), ...settings })
-  const local = LocalProcesses.make(all)
+  const local = LocalProcesses.make(all, processes)
   yield* Server.timePasses
   return {
     server,

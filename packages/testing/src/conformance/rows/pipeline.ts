@@ -36,6 +36,19 @@ const mostAhead = 96
 
 const passOn = Exec.through((input) => input, { name: "pass on" })
 
+/** A shell that goes on with what it has when its input ends. */
+const goingOn = (file: string) => ChildProcess.make("sh", ["-c", `tee ${file}.part; mv ${file}.part ${file}`])
+
+const shell = (script: string) => Exec.string(Exec.pipeTo(ChildProcess.make("sh", ["-c", script]), passOn))
+
+const notThere = (file: string, what: string) =>
+  Effect.gen(function*() {
+    // Whoever was not ended would be done by then.
+    yield* Effect.sleep("20 millis")
+    const there = yield* shell(`ls ${file} 2>/dev/null; rm -f ${file} ${file}.part`)
+    yield* same(there, "", `what has become of the input ${what}`)
+  })
+
 export const rows: ReadonlyArray<Row> = [
   row(
     "X1",
@@ -125,6 +138,31 @@ export const rows: ReadonlyArray<Row> = [
     yield* same(summary(error), { stage: 0, reason: "ConnectionLost", ends: ["Failed", "Interrupted"] }, "failure")
     yield* check(!ended, "the through stage saw an end of its input")
   }, { only: { path: "tunnel", why: "the tunnel is what ends the connection" } }),
+  row("X2", "no process here goes on with what it has when the stage before it is lost", function*() {
+    const { target, tunnel } = yield* Lab
+    const file = `/tmp/${Remote.makeFile()}`
+    const endless = Exec.on(target())(["sh", "-c", "echo begun; sleep 1000"])
+    const loses = Exec.through(Stream.tap<Uint8Array, void, never, never>(() => tunnel.drop("fin")))
+    for (let i = 0; i < 5; i++) {
+      const pipeline = endless.pipe(Exec.pipeTo(loses), Exec.pipeTo(goingOn(file)))
+      const error = yield* Effect.flip(Exec.run(pipeline))
+      yield* same([error.stage, summary(error).reason], [0, "ConnectionLost"], "failure")
+      yield* notThere(file, "of one that was lost")
+    }
+  }, { only: { path: "tunnel", why: "the tunnel is what ends the connection" } }),
+  row("X2", "no process here goes on with what it has when it is ended early, or interrupted", function*() {
+    const { target } = yield* Lab
+    const file = `/tmp/${Remote.makeFile()}`
+    const endless = Exec.on(target())`yes`
+    const pipeline = endless.pipe(Exec.pipeTo(goingOn(file)))
+    for (let i = 0; i < 5; i++) {
+      const results = yield* Exec.run(Exec.pipeTo(pipeline, ChildProcess.make`head -1`))
+      yield* same(results.map(({ end }) => end), ["EndedEarly", "EndedEarly", "Completed"], "ends")
+      yield* notThere(file, "when nobody needs it any more")
+      yield* Effect.timeoutOption(Exec.run(pipeline), 20 + 20 * i)
+      yield* notThere(file, "of one that was interrupted")
+    }
+  }),
   row("X3", "a pipeline that is interrupted at any moment leaves nothing", function*() {
     const { target } = yield* Lab
     const marker = Remote.makeMarker()
