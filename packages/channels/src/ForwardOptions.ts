@@ -27,6 +27,16 @@ export interface ForwardOptions {
    * `"at-once-and-lose-late-answers"` is for servers that answer the end of their input within that second.
    */
   readonly tellEnd?: "when-the-pod-has-ended" | "at-once-and-lose-late-answers" | undefined
+  /**
+   * How long what was sent may take to arrive after the connection's scope has ended in success, if its end was reached:
+   * the sink has completed, or the socket's writer was released. Then the connection is reset, and what the pod has not
+   * read by then is lost. 30 seconds unless told.
+   *
+   * Servers end a connection within a second after they have passed all of it on, so it takes longer only for a pod that
+   * reads slowly, or not at all. Nobody waits for it but the end of the session, where that is in success; an
+   * interruption ends the wait.
+   */
+  readonly lingerTimeout?: Duration.Input | undefined
   /** How long the server may take to answer the handshake, and to take a connection; 30 seconds unless told. */
   readonly handshakeTimeout?: Duration.Input | undefined
   /** How long a running pod of a service, deployment or stateful set is waited for; 1 minute unless told. */

@@ -56,7 +56,9 @@ export {
 } from "./ForwardTarget.ts"
 
 /**
- * Opens a session to a pod. Closing the scope ends it, and all its connections, in success, failure and interruption.
+ * Opens a session to a pod. Closing the scope ends it, and all its connections, in success, failure and interruption. In
+ * success it waits until what was written on connections to their end has arrived, for half a minute at most
+ * (`lingerTimeout`).
  *
  * Fails with `KubeError`: by the Status of a refusal, `UpgradeRefused` with all that was tried, `PodUnavailable` where no
  * pod runs.

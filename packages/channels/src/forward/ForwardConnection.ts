@@ -22,7 +22,10 @@ import * as ChannelError from "../ChannelError.ts"
 import type { ForwardTransport } from "../connection/ForwardNegotiation.ts"
 import type { Forwarded } from "./ForwardLink.ts"
 
-/** A connection through a forwarded port. It ends with the scope that it was made in. */
+/**
+ * A connection through a forwarded port. It ends with the scope that it was made in. What was written to its end by then
+ * still arrives, where the scope has ended in success and the pod reads it in time (`lingerTimeout`).
+ */
 export interface Connection {
   /** The port of the pod: of the one that has taken its place, where the connection goes on with that. */
   readonly port: number

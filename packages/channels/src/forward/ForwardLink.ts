@@ -10,7 +10,6 @@ import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
@@ -35,6 +34,8 @@ export interface Options {
   readonly bufferBytes: number
   /** How long a connection that nobody reads may hold up others. */
   readonly unreadGrace: Duration.Duration
+  /** How long what was sent on a connection that was given up in order may take to arrive. */
+  readonly lingerTimeout: Duration.Duration
   readonly liveness: Liveness.Settings
 }
 
@@ -54,7 +55,8 @@ export interface Forwarded {
   readonly end: Effect.Effect<void>
   readonly received: () => number
   /**
-   * Gives it up. At once, or, when everything was sent that will be, by saying so: what is on its way still arrives then.
+   * Gives it up. At once, or, when everything was sent that will be, by saying so: what is on its way still arrives then,
+   * as long as the link is there and it does not take too long.
    */
   readonly release: (how: "reset" | "end") => Effect.Effect<void>
 }
@@ -71,13 +73,13 @@ export interface ForwardLink {
   readonly isOpen: () => boolean
   /** Waits until it is lost. */
   readonly closed: Effect.Effect<void>
+  /** Waits until what was sent on connections that were given up has arrived, or has taken too long. */
+  readonly settled: Effect.Effect<void>
   /** Takes no more connections. */
   readonly retire: () => void
 }
 
 const goodbyeWithin = Duration.millis(50)
-// Real servers cut a connection one second after its end was said.
-const lingerMillis = 1_500
 // How long the server may take to say how a connection has ended, from when it has begun to, while we read.
 const wordsWithinMillis = 1_000
 // A write that takes longer waits for the server.
@@ -154,6 +156,8 @@ export const make = Effect.fnUntraced(function*(
     (details: { readonly closeCode?: number | undefined; readonly cause?: unknown }) => (entry: LinkEntry.LinkEntry) =>
       new ChannelError.ConnectionLost({ bytesReceived: entry.received, of: "forwarded port", ...details })
 
+  const closedByUs = lost({ cause: "the connection was closed" })
+
   const forget = (entry: LinkEntry.LinkEntry): Effect.Effect<void> =>
     Effect.suspend(() => {
       entries.delete(entry.pair)
@@ -169,12 +173,17 @@ export const make = Effect.fnUntraced(function*(
       const isOver = entry.isOver || isClosed
       if (isOver || how === "reset") {
         // An error costs more than the rest of the end.
-        if (!entry.isOver) finish(entry, lost({ cause: "the connection was closed" })(entry))
+        if (!entry.isOver) finish(entry, closedByUs(entry))
         return forget(entry)
       }
-      const ended = Effect.timeoutOption(entry.over.await, lingerMillis)
-      return sendLater(() => protocol.end(entry.pair)).pipe(
-        Effect.andThen(Effect.forkIn(Effect.ensuring(ended, forget(entry)), scope, { startImmediately: true })),
+      // Servers end it when they have passed on what was sent.
+      const ended = Effect.timeoutOption(entry.over.await, options.lingerTimeout)
+      const late = Effect.suspend(() => {
+        if (!entry.isOver) finish(entry, closedByUs(entry))
+        return forget(entry)
+      })
+      return sendLater(() => protocol.leave(entry.pair)).pipe(
+        Effect.andThen(Effect.forkIn(Effect.ensuring(ended, late), scope, { startImmediately: true })),
         Effect.asVoid
       )
     })
@@ -350,14 +359,8 @@ export const make = Effect.fnUntraced(function*(
   })
   yield* Effect.forkScoped(watching)
 
-  yield* Effect.addFinalizer((exit) =>
+  yield* Effect.addFinalizer(() =>
     Effect.gen(function*() {
-      // Those whose end was said still have something on its way, which a goodbye would drop.
-      const lingering = Array.from(entries.values()).filter((entry) => entry.isReleased && !entry.isOver)
-      if (lingering.length > 0 && !isClosed && Exit.isSuccess(exit)) {
-        const all = Effect.forEach(lingering, (entry) => entry.over.await, { discard: true })
-        yield* Effect.timeoutOption(all, lingerMillis)
-      }
       const isLost = isClosed
       conclude(lost({ cause: "the scope ended" }))
       if (!isLost) {
@@ -382,6 +385,13 @@ export const make = Effect.fnUntraced(function*(
       ),
     isOpen: () => !isClosed && !isRetired,
     closed: closed.await,
+    settled: Effect.suspend(() =>
+      Effect.forEach(
+        Array.from(entries.values()).filter((entry) => entry.isReleased),
+        (entry) => entry.over.await,
+        { discard: true }
+      )
+    ),
     retire: () => {
       isRetired = true
     }

@@ -39,12 +39,23 @@ export interface ForwardPool {
 interface Held {
   readonly link: ForwardLink
   readonly close: Effect.Effect<void>
+  isClosing: boolean
 }
 
-/** A pool without links. The scope closes them. */
+/**
+ * A pool without links. The scope closes them; in success, when what was sent on connections that have ended in order has
+ * arrived. An interruption ends that wait.
+ */
 export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<ForwardPool, never, Scope.Scope> {
-  const scope = yield* Effect.scope
+  // Theirs, and that of what closes them: it ends after the wait.
+  const scope = yield* Effect.flatMap(Effect.scope, (scope) => Scope.fork(scope))
   const held = new Set<Held>()
+  const settled = Effect.suspend(() =>
+    Effect.forEach(Array.from(held), ({ link }) => link.settled, { concurrency: "unbounded", discard: true })
+  )
+  yield* Effect.addFinalizer((exit) =>
+    Exit.isSuccess(exit) ? Effect.ignoreCause(Effect.interruptible(settled)) : Effect.void
+  )
   const opening = Semaphore.makeUnsafe(1)
   const isShared = ({ link }: Held): boolean => link.carrier.transport !== "websocket"
 
@@ -54,7 +65,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       close: Effect.suspend(() => {
         held.delete(one)
         return Scope.close(inner, Exit.void)
-      })
+      }),
+      isClosing: false
     }
     held.add(one)
     return Effect.as(Effect.forkIn(Effect.andThen(link.closed, one.close), scope), one)
@@ -110,11 +122,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         )
     })
 
-  /** A retired link, or one of its own, goes with its last connection. */
+  /** A retired link, or one of its own, goes with its last connection, when what was sent on it has arrived. */
   const tidy = (one: Held): Effect.Effect<void> =>
-    Effect.suspend(() =>
-      one.link.size() === 0 && (!isShared(one) || !one.link.isOpen()) ? Effect.asVoid(one.close) : Effect.void
-    )
+    Effect.suspend(() => {
+      if (one.isClosing || one.link.size() > 0 || (isShared(one) && one.link.isOpen())) return Effect.void
+      one.isClosing = true
+      const closing = Effect.andThen(one.link.settled, one.close)
+      return Effect.asVoid(Effect.forkIn(closing, scope, { startImmediately: true }))
+    })
 
   const connect = Effect.fnUntraced(function*(port: number): Effect.fn.Return<Forwarded, KubeError.KubeError> {
     while (true) {

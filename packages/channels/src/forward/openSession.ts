@@ -28,7 +28,10 @@ export interface Stats {
   readonly connections: number
 }
 
-/** Connections to the ports of one pod. It ends with the scope that it was opened in, and they with it. */
+/**
+ * Connections to the ports of one pod. It ends with the scope that it was opened in, and they with it; in success, when
+ * what was written to its end has arrived, or has taken longer than `lingerTimeout`.
+ */
 export interface Session {
   readonly target: ForwardTarget.ForwardTarget
   /** What carries the connections. */
@@ -92,6 +95,7 @@ export const openSession = Effect.fnUntraced(function*(
   const handshakeTimeout = Duration.fromInputUnsafe(options.handshakeTimeout ?? "30 seconds")
   const podTimeout = Duration.fromInputUnsafe(options.podTimeout ?? "1 minute")
   const unreadGrace = Duration.fromInputUnsafe(options.unreadGrace ?? "10 seconds")
+  const lingerTimeout = Duration.fromInputUnsafe(options.lingerTimeout ?? "30 seconds")
   const policy = options.transport ?? "auto"
   const end = options.tellEnd === "at-once-and-lose-late-answers" ? "at-once" : "withheld"
 
@@ -138,6 +142,7 @@ export const openSession = Effect.fnUntraced(function*(
         info: (port) => info(carrier, port),
         bufferBytes: options.bufferBytes ?? defaultBufferBytes,
         unreadGrace,
+        lingerTimeout,
         liveness: liveness(options)
       }),
       (link) =>

@@ -74,6 +74,8 @@ export const makeClientReader = (ports: ReadonlyArray<number>): Reader => {
 
 const maxTextLength = 4_096
 const nothing = new Uint8Array(0)
+// The payload of the last ping; others have none.
+const farewell = new TextEncoder().encode("bye")
 const { Opcode } = Frame
 
 /** The one connection of a request for one port. `nextMask` gives the masking key of each frame (RFC 6455 5.3). */
@@ -85,11 +87,17 @@ export const make = (port: number, nextMask: () => number): ForwardProtocol => {
   let accepted = false
   let isOver = false
   let isClosed = false
+  let isLeaving = false
   let ping: Uint8Array | undefined
 
   const failed = (): Event => {
     isOver = true
     return { _tag: "Failed", pair: 0, text, accepted }
+  }
+
+  const ended = (): Event => {
+    isOver = true
+    return { _tag: "Ended", pair: 0 }
   }
 
   const onMessage = (message: Message): ReadonlyArray<Event> => {
@@ -119,13 +127,14 @@ export const make = (port: number, nextMask: () => number): ForwardProtocol => {
         ping = event.payload
         return []
       case "Pong":
-        return [{ _tag: "Pong" }]
+        return isLeaving && event.payload.length === farewell.length
+          ? [{ _tag: "Pong" }, { _tag: "Ending", pair: 0 }]
+          : [{ _tag: "Pong" }]
       case "Close": {
         const closed: Event = { _tag: "Closed", code: event.code, reason: event.reason }
         // With one port, it is how a server says that the pod has closed the connection.
         if (isOver || event.code !== 1000) return [closed]
-        isOver = true
-        return [text === "" ? { _tag: "Ended", pair: 0 } : failed(), closed]
+        return [text === "" ? ended() : failed(), closed]
       }
       case "Violation":
         return [event]
@@ -167,8 +176,13 @@ export const make = (port: number, nextMask: () => number): ForwardProtocol => {
       Frame.encodeInto(target, offset, { opcode: Opcode.Binary, prefix: 0, payload }, nextMask()),
     // There is no word for it; closing would end the other way too.
     end: () => undefined,
+    // Servers drop what they have not passed on when they are told to close, and answer pings in their turn.
+    leave: () => {
+      isLeaving = true
+      return frame(Opcode.Ping, farewell)
+    },
     release: close,
-    settle: () => isOver || text === "" ? undefined : failed(),
+    settle: () => isOver ? undefined : text !== "" ? failed() : isLeaving ? ended() : undefined,
     consumed: () => {},
     ping: () => frame(Opcode.Ping, nothing),
     // An empty message: servers pass over it.

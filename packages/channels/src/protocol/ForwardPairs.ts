@@ -206,6 +206,7 @@ export const makeProtocol = (): ForwardProtocol => {
       return at + payload.length
     },
     end: (pair) => join(pairs.end(pair)),
+    leave: (pair) => join(pairs.end(pair)),
     release: (pair) => join(pairs.release(pair)),
     settle: pairs.settle,
     consumed: pairs.consumed,

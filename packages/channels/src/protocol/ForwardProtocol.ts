@@ -44,6 +44,11 @@ export interface ForwardProtocol {
    * later (protocol reference 4.5).
    */
   readonly end: (pair: number) => Uint8Array | undefined
+  /**
+   * What is said when nothing more is sent or wanted, and what was sent is to arrive: the end, or, where there is no word
+   * for it, what the server answers when it has read what came before. `Ended` or `Failed` follows.
+   */
+  readonly leave: (pair: number) => Uint8Array | undefined
   /** Forgets a connection: what ends it at once and both ways, if it has not. */
   readonly release: (pair: number) => Uint8Array | undefined
   /** Takes what the server has said of the end of a connection for all of it. */

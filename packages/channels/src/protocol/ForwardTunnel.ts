@@ -85,6 +85,7 @@ export const make = (nextMask: () => number): ForwardProtocol => {
       return Frame.encodeInto(target, offset, { opcode: Opcode.Binary, prefix: header, payload }, nextMask())
     },
     end: (pair) => messages(pairs.end(pair)),
+    leave: (pair) => messages(pairs.end(pair)),
     release: (pair) => messages(pairs.release(pair)),
     settle: pairs.settle,
     consumed: pairs.consumed,

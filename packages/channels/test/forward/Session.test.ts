@@ -221,19 +221,6 @@ describe("a connection", () => {
       }
     }))
 
-  it.effect("whose scope ends after all was sent says its end, and is reset when the server takes its time", () =>
-    Effect.gen(function*() {
-      const { forward, server } = yield* start()
-      yield* Effect.scoped(Effect.flatMap(forward.connect(80), (connection) => say(connection, "telegram")))
-      yield* settle
-      const [pair] = server.pairs
-      assert.deepStrictEqual(pair!.got(), { bytes: 8, ended: true, reset: false })
-      yield* after(1_500)
-      assert.isTrue(pair!.got().reset)
-      assert.strictEqual((yield* forward.stats).connections, 0)
-      yield* timePasses
-    }))
-
   it.effect("whose scope ends otherwise is reset at once", () =>
     Effect.gen(function*() {
       const { forward, server } = yield* start()

@@ -401,6 +401,32 @@ describe("P12: a connection over WebSocket alone", () => {
   })
 })
 
+describe("a connection over WebSocket alone that is left", () => {
+  const pong = (payload: Uint8Array) => Frame.encode({ opcode: Opcode.Pong, payload }, undefined)
+
+  it("has ended when the server has answered what was said last, and no other ping", () => {
+    const client = ForwardChannels.make(80, noMask)
+    client.receive(pong(new Uint8Array(0)))
+    const [asked] = Array.from(Frame.makeDecoder({ role: "server" }).decode(client.leave(0)!))
+    assert.strictEqual(asked?._tag, "Ping")
+    assert.deepStrictEqual(client.receive(pong(new Uint8Array(0))), [{ _tag: "Pong" }])
+    assert.deepStrictEqual(client.receive(pong(asked?._tag === "Ping" ? asked.payload.slice() : new Uint8Array(0))), [
+      { _tag: "Pong" },
+      { _tag: "Ending", pair: 0 }
+    ])
+    assert.deepStrictEqual(client.settle(0), { _tag: "Ended", pair: 0 })
+    assert.isUndefined(client.settle(0))
+  })
+
+  it("has failed when the server has said so", () => {
+    const client = ForwardChannels.make(80, noMask)
+    client.leave(0)
+    const words = concat(ForwardChannels.prologue(80), utf8("broken"))
+    client.receive(Frame.encode({ opcode: Opcode.Binary, prefix: 1, payload: words }, undefined))
+    assert.isUndefined(client.settle(0))
+  })
+})
+
 describe("P11: the ports of a request", () => {
   const rows: ReadonlyArray<readonly [values: ReadonlyArray<string>, expected: ForwardChannels.Ports]> = [
     [["8080"], { _tag: "Ports", ports: [8080] }],

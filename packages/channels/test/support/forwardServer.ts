@@ -64,6 +64,8 @@ export interface Settings {
   readonly resets?: ((port: string) => boolean) | undefined
   /** What it does by itself with a connection that it has taken, whenever bytes come. */
   readonly onBytes?: ((pair: ServerPair) => Effect.Effect<void>) | undefined
+  /** Whether it cuts a connection one second after it was told its end, as real servers do; yes unless told. */
+  readonly cuts?: boolean | undefined
   /** The status of a refused upgrade. */
   readonly refuses?: ((method: string, path: string, transport: Carrier) => number | undefined) | undefined
   /** How long it takes to answer the upgrade of a socket; no time unless told. */
@@ -222,7 +224,12 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
         if (event._tag === "Ended") state.ended = true
         if (event._tag === "Reset") state.reset = true
         const pair = byStream.get(event.stream)
-        return event._tag === "Data" && pair !== undefined ? settings.onBytes?.(pair) ?? Effect.void : Effect.void
+        if (pair === undefined) return Effect.void
+        if (event._tag === "Ended" && settings.cuts !== false) {
+          const cut = Effect.andThen(pair.end("data"), pair.end("error"))
+          return Effect.asVoid(Effect.forkChild(Effect.andThen(Effect.sleep("1 second"), cut)))
+        }
+        return event._tag === "Data" ? settings.onBytes?.(pair) ?? Effect.void : Effect.void
       }
       while (true) {
         for (const chunk of yield* connection.pull) {
@@ -266,6 +273,9 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
         for (const chunk of yield* connection.pull) {
           for (const event of frames.decode(chunk)) {
             if (event._tag === "Close") return
+            if (event._tag === "Ping") {
+              yield* write(Frame.encode({ opcode: Frame.Opcode.Pong, payload: event.payload }, undefined))
+            }
             const piece = event._tag === "Data" ? split(event) : undefined
             if (piece === undefined) continue
             state.bytes += piece.bytes.length
