@@ -141,8 +141,10 @@ export const make = Effect.fnUntraced(function*(
   // Connections
   // -------------------------------------------------------------------------------------------------------------------
 
+  const errorOf = (entry: LinkEntry.LinkEntry, reason: ChannelError.ChannelErrorReason): ChannelError.ChannelError =>
+    new ChannelError.ChannelError({ reason, channel: options.info(entry.port) })
   const finish = (entry: LinkEntry.LinkEntry, reason: ChannelError.ChannelErrorReason): void =>
-    LinkEntry.finish(entry, new ChannelError.ChannelError({ reason, channel: options.info(entry.port) }))
+    LinkEntry.finish(entry, errorOf(entry, reason))
 
   /** The link is over, and with it whatever it carries. */
   const conclude = (reason: (entry: LinkEntry.LinkEntry) => ChannelError.ChannelErrorReason): void => {
@@ -168,8 +170,9 @@ export const make = Effect.fnUntraced(function*(
     Effect.suspend(() => {
       if (entry.isReleased) return Effect.void
       entry.isReleased = true
-      // What was read of it is not wanted any more, and must not hold up others.
-      entry.output.discard()
+      // What was read of it is not wanted any more, and must not hold up others. Whoever still reads must not take what
+      // is there for all.
+      entry.output.abandon(Effect.suspend(() => Effect.fail(errorOf(entry, closedByUs(entry)))))
       const isOver = entry.isOver || isClosed
       if (isOver || how === "reset") {
         // An error costs more than the rest of the end.

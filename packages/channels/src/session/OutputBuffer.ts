@@ -29,8 +29,8 @@ export interface OutputBuffer {
   readonly offer: (chunk: Uint8Array) => void
   /** Ends the output; what is waiting is still read first. The first end counts. */
   readonly end: (exit: Effect.Effect<never, ChannelError | Cause.Done>) => void
-  /** Drops what is waiting. */
-  readonly discard: () => void
+  /** Drops what is waiting. The end is `exit`, unless the output has ended and nothing was left to drop. */
+  readonly abandon: (exit: Effect.Effect<never, ChannelError>) => void
   /** Waits until there is room. */
   readonly room: Effect.Effect<void>
   /** Reads to the end. Of several readers, each byte goes to one. */
@@ -89,11 +89,13 @@ export const make = (limit: number): OutputBuffer => {
       ended ??= exit
       deliver()
     },
-    discard: () => {
+    abandon: (exit) => {
+      if (ended === undefined || size > 0) ended = exit
       chunks = []
       size = 0
       weight = 0
       hasRoom.openUnsafe()
+      deliver()
     },
     room: hasRoom.await,
     stream: Stream.unwrap(

@@ -261,4 +261,30 @@ describe("its reader", () => {
         assert.deepStrictEqual(got, sent)
       })
   )
+
+  it.effect("that is abandoned drops what waits, and fails whoever reads", () =>
+    Effect.gen(function*() {
+      const waited = OutputBuffer.make(1000)
+      const reading = yield* Effect.forkChild(Effect.flip(Stream.runDrain(waited.stream)))
+      yield* settle
+      waited.abandon(Effect.fail(error))
+      assert.strictEqual(yield* Fiber.join(reading), error)
+
+      const unread = OutputBuffer.make(3)
+      unread.offer(bytes(1, 2, 3))
+      unread.end(Cause.done())
+      unread.abandon(Effect.fail(error))
+      assert.deepStrictEqual([unread.size(), unread.isFull()], [0, false])
+      assert.strictEqual(yield* Effect.flip(Stream.runDrain(unread.stream)), error)
+    }))
+
+  it.effect("that is abandoned after all of it was read has ended as it did", () =>
+    Effect.gen(function*() {
+      const buffer = OutputBuffer.make(1000)
+      buffer.offer(bytes(1))
+      buffer.end(Cause.done())
+      yield* Stream.runDrain(buffer.stream)
+      buffer.abandon(Effect.fail(error))
+      assert.deepStrictEqual(concat(yield* Stream.runCollect(buffer.stream)), [])
+    }))
 })
