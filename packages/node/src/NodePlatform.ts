@@ -1,5 +1,5 @@
 /**
- * The transports of Node: undici for requests, with HTTP/2 where the server speaks it, and for upgrades.
+ * The transports of Node: undici for requests, with HTTP/2 where the server speaks it, for streams and for upgrades.
  */
 import type { Endpoint } from "@effect-k8s/core/Endpoint"
 import { Platform, Transport } from "@effect-k8s/core/Transport"
@@ -16,6 +16,9 @@ import { upgrade } from "./internal/upgrade.ts"
 /**
  * A transport to an endpoint. Requests, streams and upgrades have connections of their own, made when first needed; the
  * scope destroys them.
+ *
+ * Streams use HTTP/1.1, one connection each: where a stream of HTTP/2 was reset without an error code, or as cancelled, Node
+ * tells of a clean end, and half a log would pass for all of it.
  *
  * Fails with `UnsupportedOption` for a proxy together with a dialler; with `TlsFailed` when a certificate or key cannot be
  * used.
@@ -43,14 +46,15 @@ export const transport = Effect.fnUntraced(function*(
   }
   const connector = yield* Connector.make(endpoint)
   const undici = yield* Effect.promise(() => import("@effect/platform-node/Undici"))
-  const client = Effect.flatMap(
-    Dispatcher.make(undici, connector),
-    (dispatcher) => Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, dispatcher)
-  )
+  const client = (allowH2: boolean) =>
+    Effect.flatMap(
+      Dispatcher.make(undici, connector, allowH2),
+      (dispatcher) => Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, dispatcher)
+    )
   const classifier = classify(endpoint)
   return Transport.of({
-    http: yield* client,
-    streaming: yield* client,
+    http: yield* client(true),
+    streaming: yield* client(false),
     upgrade: (request) => upgrade(undici, connector, classifier, request),
     classify: classifier
   })

@@ -20,7 +20,7 @@ const node = Layer.succeed(
   Adapter,
   Adapter.of({
     dial,
-    streamingHttpVersion: "2.0",
+    streamingHttpVersion: "1.1",
     proxiedHttpVersion: "2.0",
     unsupported: {},
     openSockets: Effect.sync(() => process.getActiveResourcesInfo().filter((name) => connections.has(name)).length)

@@ -24,10 +24,11 @@ export const target = (options: Undici.buildConnector.Options, allowH2: boolean)
   }
 }
 
-/** A dispatcher of its own connections, of HTTP/2 where it is negotiated; the scope destroys them. */
+/** A dispatcher of its own connections, of HTTP/2 where it is allowed and negotiated; the scope destroys them. */
 export const make = Effect.fnUntraced(function*(
   undici: typeof Undici,
-  connector: Connector
+  connector: Connector,
+  allowH2: boolean
 ): Effect.fn.Return<Undici.Dispatcher, never, Scope.Scope> {
   const fork = Effect.runForkWith(yield* Effect.context())
   const agent = (allowH2: boolean): Undici.Agent =>
@@ -42,12 +43,11 @@ export const make = Effect.fnUntraced(function*(
         )
       }
     })
-  const [http2, http1] = yield* Effect.acquireRelease(
-    Effect.sync(() => [agent(true), agent(false)] as const),
-    (agents) => Effect.promise(() => Promise.all(agents.map((agent) => agent.destroy())))
-  )
+  const acquire = (allowH2: boolean) =>
+    Effect.acquireRelease(Effect.sync(() => agent(allowH2)), (agent) => Effect.promise(() => agent.destroy()))
+  const http1 = yield* acquire(false)
   // Over HTTP/2 undici joins repeated headers with commas, which would make one group of two.
-  return http2.compose((dispatch) => (options, handler) =>
+  return (allowH2 ? yield* acquire(true) : http1).compose((dispatch) => (options, handler) =>
     isRecord(options.headers) && hasRepeated(options.headers)
       ? http1.dispatch({ ...options, headers: withRepeated(options.headers) }, handler)
       : dispatch(options, handler)

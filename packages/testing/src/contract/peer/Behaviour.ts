@@ -120,11 +120,14 @@ const body = (state: State, bytes: number): Stream.Stream<Uint8Array> =>
     )
   )
 
-const lines = (state: State, then: string): Stream.Stream<Uint8Array> => {
+/** Codes that a stream of HTTP/2 may be reset with although nothing was wrong (RFC 9113 7). */
+export const http2Codes = { NO_ERROR: 0, CANCEL: 8 } as const
+
+const lines = (state: State, then: string, http2Code: number | undefined): Stream.Stream<Uint8Array> => {
   const line = (text: string) => encoder.encode(`${text}\n`)
   const rest = then === "end"
     ? Effect.succeed(line("second"))
-    : Effect.die(new Cut({ end: then === "fin" ? "fin" : "reset" }))
+    : Effect.die(new Cut({ end: then === "fin" ? "fin" : "reset", http2Code }))
   return Stream.concat(
     Stream.succeed(line("first")),
     Stream.fromEffect(Effect.andThen(state.released.await, rest))
@@ -224,7 +227,12 @@ export const handle = Effect.fnUntraced(function*(
         ? source(state, number("bytes"), query.get("then") ?? "fin")
         : { _tag: "Stream", status: 200, headers: {}, body: body(state, number("bytes")) }
     case "lines":
-      return { _tag: "Stream", status: 200, headers: {}, body: lines(state, query.get("then") ?? "end") }
+      return {
+        _tag: "Stream",
+        status: 200,
+        headers: {},
+        body: lines(state, query.get("then") ?? "end", query.has("code") ? number("code") : undefined)
+      }
     default:
       return json(404, { kind: "Status", code: 404, message: `no behaviour ${name}` })
   }

@@ -11,6 +11,7 @@ import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
 import { clientCertificate } from "../../server/clientCertificate.ts"
+import { Cut } from "../../server/Cut.ts"
 import type { ServerResponse } from "../../server/Exchange.ts"
 import * as HttpWriter from "../../server/HttpWriter.ts"
 import type { Listener, Seen } from "../Peer.ts"
@@ -163,7 +164,10 @@ const writeHttp2 = (response: Http2.Http2ServerResponse, answer: ServerResponse)
         response.end()
       }).pipe(
         // A body that dies is cut off: the client sees the stream reset.
-        Effect.catchDefect(() => Effect.sync(() => response.stream.close(Http2.constants.NGHTTP2_INTERNAL_ERROR)))
+        Effect.catchDefect((defect) => {
+          const code = defect instanceof Cut ? defect.http2Code : undefined
+          return Effect.sync(() => response.stream.close(code ?? Http2.constants.NGHTTP2_INTERNAL_ERROR))
+        })
       )
     default:
       // What is below HTTP has no meaning in a stream of HTTP/2.

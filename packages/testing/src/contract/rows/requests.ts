@@ -8,8 +8,21 @@ import * as Fiber from "effect/Fiber"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { ask, classified, connect, execute, get, readAll, see, seenThrough, serve, urlOf } from "../exchange.ts"
+import {
+  ask,
+  classified,
+  connect,
+  execute,
+  get,
+  readAll,
+  see,
+  seenThrough,
+  serve,
+  type Server,
+  urlOf
+} from "../exchange.ts"
 import { closedPort, Peer, type Seen } from "../Peer.ts"
+import { http2Codes } from "../peer/Behaviour.ts"
 import { type Channel, check, eventually, failsWith, group, type Row, same, Unmet } from "../Row.ts"
 
 const { each, one } = group("requests")
@@ -49,6 +62,21 @@ const interrupted = Effect.fnUntraced(function*(
   yield* eventually(Effect.flatMap(exchanges, (n) => check(n === 1, `the server has ${n} requests, not one`)))
   yield* Fiber.interrupt(fiber)
   yield* eventually(Effect.flatMap(exchanges, (n) => check(n === 0, "the server still has the interrupted request")))
+})
+
+/** Reads a body that breaks off behind its first line. */
+const breaksOff = Effect.fnUntraced(function*({ endpoint, listener }: Server, channel: Channel, behaviour: string) {
+  const transport = yield* connect(endpoint)
+  const response = yield* execute(transport, channel === "http" ? channel : "streaming", get(endpoint, behaviour))
+  const first = yield* Deferred.make<string>()
+  const lines = Stream.splitLines(Stream.decodeText(response.stream))
+  const reading = yield* Effect.forkChild(
+    Effect.exit(classified(transport, Stream.runForEach(lines, (line) => Deferred.succeed(first, line))))
+  )
+  yield* same(yield* Deferred.await(first), "first", "line")
+  yield* listener.release
+  const exit = yield* Fiber.join(reading)
+  yield* failsWith(exit, "ConnectionLost")
 })
 
 export const rows: ReadonlyArray<Row> = [
@@ -310,27 +338,21 @@ export const rows: ReadonlyArray<Row> = [
       `fails with ConnectionLost where a body breaks off${tls === undefined ? "" : ", over TLS"}`,
       Effect.fnUntraced(function*(channel) {
         for (const then of ["fin", "reset"]) {
-          const { endpoint, listener } = yield* serve({ tls })
-          const transport = yield* connect(endpoint)
-          const response = yield* execute(
-            transport,
-            channel === "http" ? channel : "streaming",
-            get(endpoint, `lines?then=${then}`)
-          )
-          const first = yield* Deferred.make<string>()
-          const lines = Stream.splitLines(Stream.decodeText(response.stream))
-          const reading = yield* Effect.forkChild(
-            Effect.exit(
-              classified(transport, Stream.runForEach(lines, (line) => Deferred.succeed(first, line)))
-            )
-          )
-          yield* same(yield* Deferred.await(first), "first", "line")
-          yield* listener.release
-          const exit = yield* Fiber.join(reading)
-          yield* failsWith(exit, "ConnectionLost")
+          yield* breaksOff(yield* serve({ tls }), channel, `lines?then=${then}`)
         }
       }),
       { channels: ["http", "streaming"], inMemory: tls === undefined }
     )
+  ),
+
+  // What ends in the middle with a word of HTTP/2 that is no error: half a log would pass for all of it.
+  ...each(
+    "fails with ConnectionLost where a server that offers HTTP/2 breaks a body off without an error",
+    Effect.fnUntraced(function*(channel) {
+      for (const code of Object.values(http2Codes)) {
+        yield* breaksOff(yield* serve({ tls: {} }), channel, `lines?then=reset&code=${code}`)
+      }
+    }),
+    { channels: ["streaming"] }
   )
 ]
