@@ -27,6 +27,8 @@ export type Connector = () => Effect.Effect<RawStream.RawStream, TransportError>
 /** How long client-go waits for a connection, and for a handshake. */
 const connectSeconds = 30
 const handshakeSeconds = 10
+/** How long Go waits for a proxy's answer; a proxy may take long to connect, or never say a word. */
+const tunnelSeconds = 60
 /** Most connections have come or been refused by then. */
 const lateMillis = 1000
 
@@ -170,7 +172,7 @@ export const make = Effect.fnUntraced(function*(
     const stream = proxy.url.protocol === "https:"
       ? yield* overTls(attempt, bare, { ca, insecureSkipVerify, host: at.host }, failed)
       : bare
-    return yield* promise(() => ProxyTunnel.open(stream, proxy, address), failed)
+    return yield* within(promise(() => ProxyTunnel.open(stream, proxy, address), failed), tunnelSeconds, failed)
   })
 
   const connect = Effect.fnUntraced(function*(

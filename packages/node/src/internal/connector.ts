@@ -24,6 +24,9 @@ import * as Tcp from "./tcp.ts"
 import * as Tls from "./tls.ts"
 import * as Tunnel from "./tunnel.ts"
 
+/** How long Go waits for a proxy's answer; a proxy may take long to connect, or never say a word. */
+const tunnelSeconds = 60
+
 /** Where a connection goes. */
 export interface Target {
   readonly address: Endpoint.Address
@@ -82,7 +85,7 @@ export const make = Effect.fnUntraced(function*(
     const raw = yield* Tcp.connect(at, opened, failed)
     const tls = { host: at.host, serverName: undefined, insecureSkipVerify, protocols: ["http/1.1"] } as const
     const stream = proxy.url.protocol === "https:" ? yield* secureProxy(raw, tls, failed) : raw
-    yield* Effect.mapError(Tunnel.open(stream, proxy, address), refused)
+    yield* Tcp.within(Effect.mapError(Tunnel.open(stream, proxy, address), refused), tunnelSeconds, failed)
     return stream
   })
 

@@ -1,9 +1,11 @@
 /**
  * Rows about proxies of both kinds, CONNECT and SOCKS5: what each must do alike, and what happens when it does not answer.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Pull from "effect/Pull"
+import * as TestClock from "effect/testing/TestClock"
 import { ask, connect, digest, get, seenThrough, serve, type Server, upgraded, urlOf } from "../exchange.ts"
 import * as Pattern from "../Pattern.ts"
 import { Peer, type ProxyOptions } from "../Peer.ts"
@@ -33,6 +35,9 @@ const faulty = Effect.fnUntraced(function*(
   return { proxy, endpoint: { ...server.endpoint, proxy: { url: socksUrl(proxy) } } }
 })
 
+/** How long a proxy may take for its answer. */
+const limit = "60 seconds"
+
 export const rows: ReadonlyArray<Row> = [
   ...kinds.flatMap((kind) =>
     (["garbage", "close"] as const).flatMap((fault) =>
@@ -48,6 +53,31 @@ export const rows: ReadonlyArray<Row> = [
         }),
         needsOf(kind)
       )
+    )
+  ),
+
+  ...kinds.flatMap((kind) =>
+    each(
+      `fails with ProxyRefused where the proxy of ${kind} says nothing for a minute`,
+      Effect.fnUntraced(function*(channel) {
+        const { endpoint, proxy } = yield* faulty(kind, yield* serve({ tls: {} }), "silence")
+        const asked = Effect.flatMap(proxy.stats, ({ heads }) => check(heads.length === 1, "the proxy was not asked"))
+        // The row waits by the clock of the wall, the adapter by one that is moved.
+        const wall = yield* Effect.clockWith(Effect.succeed)
+        const reason = yield* Effect.provide(
+          Effect.gen(function*() {
+            const asking = yield* Effect.forkChild(Effect.exit(seenThrough(endpoint, channel)))
+            yield* Effect.provideService(eventually(asked), Clock.Clock, wall)
+            yield* TestClock.adjust(limit)
+            return yield* failsWith(yield* Fiber.join(asking), "ProxyRefused")
+          }),
+          TestClock.layer()
+        )
+        yield* same([reason.status, reason.proxy], [undefined, endpoint.proxy?.url.host], "status and proxy")
+        yield* check(reason.cause !== undefined, "there is no cause")
+        yield* eventually(Effect.flatMap(proxy.stats, ({ open }) => check(open === 0, "the connection was left open")))
+      }),
+      needsOf(kind)
     )
   ),
 
