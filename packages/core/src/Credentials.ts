@@ -25,7 +25,10 @@ export class CredentialsError extends Data.TaggedError("CredentialsError")<{
   }
 }
 
-/** The TLS identity of new connections. A new `generation` means new material: connections made before stay as they are. */
+/**
+ * The TLS identity of new connections. A greater `generation` means newer material: connections made before stay as they
+ * are.
+ */
 export interface Identity {
   readonly generation: number
   readonly clientCertificate?: ClientCertificate | undefined

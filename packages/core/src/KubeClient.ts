@@ -20,7 +20,6 @@ import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Path from "effect/Path"
-import * as RcRef from "effect/RcRef"
 import type * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
@@ -28,6 +27,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Credentials from "./Credentials.ts"
 import * as Endpoint from "./Endpoint.ts"
+import * as CurrentTransport from "./internal/currentTransport.ts"
 import { releasingResponse } from "./internal/releasingResponse.ts"
 import * as Retry from "./internal/retry.ts"
 import * as KubeConfig from "./KubeConfig.ts"
@@ -35,7 +35,7 @@ import type { KubeConfigError } from "./KubeConfigError.ts"
 import * as KubeError from "./KubeError.ts"
 import * as Proxy from "./Proxy.ts"
 import * as Status from "./Status.ts"
-import * as Transport from "./Transport.ts"
+import type * as Transport from "./Transport.ts"
 import type { TransportError } from "./TransportError.ts"
 
 /** A request below the endpoint's URL. */
@@ -130,25 +130,10 @@ const decoder = new TextDecoder()
 export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<KubeClient["Service"], never, Transport.Platform | Scope.Scope> {
-  const platform = yield* Transport.Platform
   const { credentials, endpoint } = options
   const server = `${endpoint.url.origin}${endpoint.url.pathname.replace(/\/+$/, "")}`
 
-  // A new generation of TLS material means a new transport. The old one lives as long as a stream holds it.
-  let known = yield* Effect.orElseSucceed(
-    credentials.identity,
-    () => ({ generation: -1, clientCertificate: undefined })
-  )
-  const transports = yield* RcRef.make({
-    acquire: Effect.suspend(() =>
-      platform.transport(
-        known.clientCertificate === undefined
-          ? endpoint
-          : { ...endpoint, tls: { ...endpoint.tls, clientCertificate: known.clientCertificate } }
-      )
-    ),
-    idleTimeToLive: Duration.infinity
-  })
+  const transports = yield* CurrentTransport.make(endpoint, credentials)
 
   const fail = (info: KubeRequest["info"], reason: KubeError.KubeErrorReason): KubeError.KubeError =>
     new KubeError.KubeError({ reason, request: { ...info, server } })
@@ -156,17 +141,10 @@ export const make = Effect.fnUntraced(function*(
     fail(info, new KubeError.Transport({ error }))
 
   const currentTransport = (info: KubeRequest["info"]) =>
-    Effect.gen(function*() {
-      const identity = yield* Effect.mapError(
-        credentials.identity,
-        (error) => fail(info, new KubeError.Credentials({ error }))
-      )
-      if (identity.generation !== known.generation) {
-        known = { generation: identity.generation, clientCertificate: identity.clientCertificate }
-        yield* RcRef.invalidate(transports)
-      }
-      return yield* Effect.mapError(RcRef.get(transports), transportFailed(info))
-    })
+    Effect.mapError(transports.get, (error) =>
+      error._tag === "CredentialsError"
+        ? fail(info, new KubeError.Credentials({ error }))
+        : transportFailed(info)(error))
 
   const authorize = (info: KubeRequest["info"]) => (request: HttpClientRequest.HttpClientRequest) =>
     Effect.mapError(

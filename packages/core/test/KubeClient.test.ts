@@ -14,8 +14,9 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
 import { ask, get, ok, request } from "./podRequests.ts"
-import { body, clientOf, failure, json, lost, serve } from "./scriptedServer.ts"
+import { body, clientOf, failure, json, lost, type Scripted, serve } from "./scriptedServer.ts"
 
 describe("a request has", () => {
   const sent = (options: Partial<KubeClient.Options>, asked = get) =>
@@ -249,6 +250,54 @@ describe("the transport", () => {
         [["ca", "name"], ["ca", "name"]]
       )
       assert.strictEqual(scripted.open(), 1)
+    }))
+
+  /** A platform whose transports take ten milliseconds to make, as those of Node, which loads what it needs first. */
+  const slowly = ({ platform }: Scripted) =>
+    Transport.Platform.of({
+      transport: (endpoint) => Effect.andThen(Effect.sleep(10), platform.transport(endpoint))
+    })
+
+  it.effect("is of the newest generation, although an older one was still being made when that was asked for", () =>
+    Effect.gen(function*() {
+      const { credentials, renew } = renewable()
+      const scripted = serve(ok)
+      const client = yield* clientOf({ ...scripted, platform: slowly(scripted) }, { credentials })
+      const first = yield* Effect.forkChild(client.json(get))
+      yield* TestClock.adjust(5)
+      renew()
+      const second = yield* Effect.forkChild(Effect.all([client.json(get), client.json(get)], { concurrency: 2 }))
+      yield* TestClock.adjust(5)
+      yield* TestClock.adjust(10)
+      yield* Fiber.join(first)
+      yield* Fiber.join(second)
+      yield* client.json(get)
+      assert.deepStrictEqual(scripted.endpoints.map(({ tls }) => tls?.clientCertificate?.cert), ["cert-0", "cert-1"])
+      assert.strictEqual(scripted.open(), 1)
+    }))
+
+  it.effect("is not made again for an identity that was asked for early and comes late", () =>
+    Effect.gen(function*() {
+      const late = yield* Deferred.make<Credentials.Identity>()
+      const identities = [
+        Effect.succeed({ generation: 1 }),
+        Deferred.await(late),
+        Effect.succeed({ generation: 2 }),
+        Effect.succeed({ generation: 2 })
+      ]
+      const scripted = serve(ok)
+      const client = yield* clientOf(scripted, {
+        credentials: {
+          ...Credentials.make(),
+          identity: Effect.suspend(() => identities.shift() ?? Effect.die("asked too often"))
+        }
+      })
+      const early = yield* Effect.forkChild(client.json(get), { startImmediately: true })
+      yield* client.json(get)
+      yield* Deferred.succeed(late, { generation: 1 })
+      yield* Fiber.join(early)
+      yield* client.json(get)
+      assert.strictEqual(scripted.endpoints.length, 1)
     }))
 
   it.effect("that is replaced stays as long as a stream is read from it", () =>
