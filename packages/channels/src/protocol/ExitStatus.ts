@@ -24,7 +24,7 @@ export interface Failed {
 /** The server sent something that tells no outcome. */
 export interface Unreadable {
   readonly _tag: "Unreadable"
-  /** What it sent; the first 2,048 characters. */
+  /** What it sent, at most as much as is read. To be shown, it is to be cut. */
   readonly text: string
   /** Why it tells no outcome: the rest of a sentence that begins with "The server's status". */
   readonly why: string
@@ -40,13 +40,7 @@ export type Outcome = Exited | Failed | Unreadable | Missing
 
 const missing: Missing = { _tag: "Missing" }
 
-const maxQuoted = 2_048
-
-const unreadable = (text: string, why: string): Unreadable => ({
-  _tag: "Unreadable",
-  text: text.slice(0, maxQuoted),
-  why
-})
+const unreadable = (text: string, why: string): Unreadable => ({ _tag: "Unreadable", text, why })
 
 /**
  * The outcome that the whole text of the channel tells.

@@ -8,6 +8,8 @@ import * as JsonObject from "../protocol/JsonObject.ts"
 /** Hides the same secrets in different things. */
 export interface Concealment {
   readonly text: (text: string) => string
+  /** In a text that was cut, which may end with the beginning of one. */
+  readonly cut: (text: string) => string
   /** In what a Status comes to, and in its messages. */
   readonly outcome: (outcome: ExitStatus.Outcome) => ExitStatus.Outcome
   /** In the body of an answer, which may be a Status. */
@@ -15,7 +17,12 @@ export interface Concealment {
 }
 
 const hidden = "<redacted>"
-const none: Concealment = { text: (same) => same, outcome: (same) => same, body: (same) => same }
+const none: Concealment = {
+  text: (same) => same,
+  cut: (same) => same,
+  outcome: (same) => same,
+  body: (same) => same
+}
 
 const inJson = (text: string): string => JSON.stringify(text).slice(1, -1)
 const inGoJson = (text: string): string => JsonObject.stringify({ "": text }).slice(5, -2)
@@ -38,12 +45,25 @@ const formsOf = (secret: string): ReadonlyArray<string> => [
   escaped(secret, /[!'()~]/g).replaceAll("%20", "+")
 ]
 
+/** How many of the last characters of a text are the first of another, but not all of it. */
+const overlap = (text: string, other: string): number => {
+  let length = Math.min(text.length, other.length - 1)
+  while (length > 0 && !text.endsWith(other.slice(0, length))) length--
+  return length
+}
+
 /** Hides these. */
 export const make = (secrets: ReadonlyArray<string>): Concealment => {
   // The longest first, because a form can be a part of another.
   const forms = [...new Set(secrets.filter((secret) => secret !== "").flatMap(formsOf))]
     .toSorted((a, b) => b.length - a.length)
   const text = (quoting: string): string => forms.reduce((rest, form) => rest.replaceAll(form, hidden), quoting)
+  const cut = (quoting: string): string => {
+    // A character that was cut in two is none of a secret's.
+    const rest = text(quoting).replace(/\ufffd+$/, "")
+    const length = Math.max(...forms.map((form) => overlap(rest, form)))
+    return length === 0 ? rest : rest.slice(0, -length) + hidden
+  }
   const value = (key: string, of: unknown): unknown =>
     typeof of === "string"
       ? key === "message" ? text(of) : of
@@ -60,6 +80,7 @@ export const make = (secrets: ReadonlyArray<string>): Concealment => {
   if (forms.length === 0) return none
   return {
     text,
+    cut,
     outcome: (outcome) => {
       switch (outcome._tag) {
         case "Exited":
@@ -67,7 +88,8 @@ export const make = (secrets: ReadonlyArray<string>): Concealment => {
         case "Failed":
           return { ...outcome, message: text(outcome.message), status: status(outcome.status) }
         case "Unreadable":
-          return { ...outcome, text: text(outcome.text) }
+          // Some cannot be read because they broke off.
+          return { ...outcome, text: cut(outcome.text) }
         case "Missing":
           return outcome
       }

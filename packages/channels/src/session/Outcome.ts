@@ -55,6 +55,8 @@ export type Outcome =
 /** How runtimes' words for a command that did not start are told apart. */
 export type Classify = (message: string) => ExitStatus.StartFailure
 
+const maxQuoted = 2_048
+
 const fromTrailer = (trailer: Trailer, verified: Verified): Outcome => {
   switch (trailer._tag) {
     case "Exited":
@@ -111,7 +113,8 @@ export const decide = (evidence: Evidence, classify: Classify): Outcome => {
     case "Unreadable":
       return {
         _tag: "Unknown",
-        description: `the server's status ${status.why}: ${status.text}`,
+        // Whoever hides secrets in it has done so: a part of one would not be known any more.
+        description: `the server's status ${status.why}: ${status.text.slice(0, maxQuoted)}`,
         reportedExitCode: undefined
       }
     case "Exited":

@@ -127,6 +127,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   let statusSeen: ExitStatus.Outcome | undefined
   let outputsEnded = false
   let early: Array<Uint8Array> = []
+  let isEarlyCut = false
 
   const counts = { stdin: 0, stdout: 0, stderr: 0 }
   let live = Liveness.initial(now())
@@ -174,7 +175,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const conclude = (end: Outcome.End): void => {
     const outcome = options.concealment.outcome(status.end())
     if (outcome._tag === "Failed" || (outcome._tag === "Exited" && outcome.code !== 0)) {
-      const stderr = options.concealment.text(decoder.decode(Bytes.concat(early)))
+      const conceal = isEarlyCut ? options.concealment.cut : options.concealment.text
+      const stderr = conceal(decoder.decode(Bytes.concat(early)))
       Deferred.doneUnsafe(started, Effect.succeed({ _tag: "NotStarted", status: outcome, stderr }))
     }
     // What is held back where a connection broke is mostly the beginning of a record: so what was read is always the
@@ -204,7 +206,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     for (const chunk of parsed.output) {
       counts[name] += chunk.length
       outputs[name].offer(chunk)
-      if (!Deferred.isDoneUnsafe(started) && counts.stdout + counts.stderr < startStderrBytes) early.push(chunk)
+      if (Deferred.isDoneUnsafe(started)) continue
+      if (counts.stdout + counts.stderr < startStderrBytes) early.push(chunk)
+      else isEarlyCut = true
     }
     if (parsed.trailer === undefined) return
     trailers[name] = parsed.trailer

@@ -116,6 +116,29 @@ describe("a secret that a server quotes is in no error", () => {
     ["in a Status that cannot be read", {
       script: (session) => Effect.andThen(session.status(`no JSON: ${quote}`), session.goodbye())
     }],
+    ["in a Status that cannot be read, where what is told of it ends", {
+      script: (session) =>
+        Effect.andThen(
+          session.status(`no JSON: ${"x".repeat(2_048 - "no JSON: ".length - 10)}${quoted}`),
+          session.goodbye()
+        )
+    }],
+    ["in a Status that breaks off in it", {
+      script: (session) =>
+        Effect.andThen(
+          session.status(`{"status":"Failure","message":"${JSON.stringify(quote).slice(1, quote.indexOf("<") + 3)}`),
+          session.goodbye()
+        )
+    }],
+    ["on stderr, when it cannot start the command and has more to say than is looked at", {
+      script: (session) =>
+        Effect.gen(function*() {
+          yield* session.stderr(`exec: "sh": executable file not found in $PATH: ${quote.slice(0, quote.indexOf("<"))}`)
+          yield* session.stderr(`${quote.slice(quote.indexOf("<"))}${"x".repeat(8 * 1024)}`)
+          yield* session.status(Server.exitStatus(255))
+          yield* session.goodbye()
+        })
+    }],
     ["on stderr, when it cannot start the command", {
       script: (session) =>
         Effect.gen(function*() {

@@ -26,6 +26,40 @@ describe("a secret is hidden", () => {
   })
 })
 
+describe("a part of a secret is hidden", () => {
+  const { cut, outcome, text } = Concealment.make(["other", "secret \"ü\""])
+
+  it("at the end of a text that was cut, in whatever form", () => {
+    for (
+      const part of [
+        "s",
+        "secret",
+        "secret \"",
+        "secret \"ü",
+        "secret \"\ufffd",
+        "secret \\",
+        "secret \\\"ü",
+        "secret%20%2"
+      ]
+    ) {
+      assert.strictEqual(cut(`before ${part}`), "before <redacted>", part)
+    }
+    assert.strictEqual(cut("secret \"ü\" before secret \"ü\""), "<redacted> before <redacted>")
+    assert.strictEqual(cut("nothing of it"), "nothing of it")
+  })
+
+  it("not in a text that is whole", () => {
+    assert.strictEqual(text("before s"), "before s")
+  })
+
+  it("in a Status that cannot be read, which may have broken off", () => {
+    const unreadable = ExitStatus.parse("{\"message\":\"login secret")
+    const hidden = outcome(unreadable)
+    assert(hidden._tag === "Unreadable")
+    assert.strictEqual(hidden.text, "{\"message\":\"login <redacted>")
+  })
+})
+
 describe("what programs read stays as it is", () => {
   const failed = {
     kind: "Status",

@@ -134,6 +134,12 @@ describe("without trailers", () => {
     }
   })
 
+  it("its text is told, but no more than 2,048 characters of it", () => {
+    const outcome = decide({ status: { ...unreadable, text: "x".repeat(5_000) } })
+    assert(outcome._tag === "Unknown")
+    assert.match(outcome.description, /says nothing: x{2048}$/)
+  })
+
   const failures: ReadonlyArray<readonly [message: string, outcome: Partial<Outcome.Outcome>]> = [
     [
       "Internal error occurred: exec: \"psql\": executable file not found in $PATH: unknown",
