@@ -286,8 +286,9 @@ export const make = Effect.fnUntraced(function*(
     ))
   yield* Effect.forkScoped(Effect.forever(settleNext))
 
-  const isWaitedFor = (full: ReadonlyArray<LinkEntry.LinkEntry>): boolean =>
-    blockedWrites > 0 || Array.from(entries.values()).some((entry) => !full.includes(entry) && entry.output.isAwaited())
+  // Also one that was full: its reader has emptied it since.
+  const isWaitedFor = (): boolean =>
+    blockedWrites > 0 || Array.from(entries.values()).some(({ output }) => output.isAwaited())
 
   /** Reads no more until there is room; fails connections that nobody reads when others wait for them. */
   const pause = Effect.fnUntraced(function*(full: ReadonlyArray<LinkEntry.LinkEntry>) {
@@ -297,7 +298,7 @@ export const make = Effect.fnUntraced(function*(
       while (true) {
         yield* Effect.sleep(options.unreadGrace)
         const unread = full.filter(({ output }) => output.isFull() && !output.hasReader())
-        if (unread.length > 0 && isWaitedFor(full)) return unread
+        if (unread.length > 0 && isWaitedFor()) return unread
       }
     })
     const room = Effect.forEach(full, ({ output }) => output.room, { discard: true })

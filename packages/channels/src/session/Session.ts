@@ -263,9 +263,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   const unread = (full: ReadonlyArray<"stdout" | "stderr">) =>
     full.find((name) => outputs[name].isFull() && !outputs[name].hasReader())
-  const somebodyWaits = (full: ReadonlyArray<"stdout" | "stderr">): boolean =>
-    waitingForExit > 0 || blockedWrites > 0 ||
-    (["stdout", "stderr"] as const).some((name) => !full.includes(name) && outputs[name].isAwaited())
+  // Also for one that was full: its reader has emptied it since.
+  const somebodyWaits = (): boolean =>
+    waitingForExit > 0 || blockedWrites > 0 || outputs.stdout.isAwaited() || outputs.stderr.isAwaited()
 
   /** Reads no more until there is room; fails the session when nobody will make any. */
   const pause = Effect.fnUntraced(function*(full: ReadonlyArray<"stdout" | "stderr">) {
@@ -276,7 +276,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       while (true) {
         yield* Effect.sleep(options.unreadGrace)
         const name = unread(full)
-        if (name !== undefined && somebodyWaits(full)) return name
+        if (name !== undefined && somebodyWaits()) return name
       }
     })
     const name = yield* Effect.raceFirst(Effect.as(room, undefined), guard)

@@ -230,6 +230,29 @@ describe("a connection", () => {
       yield* timePasses
     }))
 
+  it.effect("that nobody reads is given up for another that was full as well, when its reader has emptied it", () =>
+    Effect.gen(function*() {
+      const { forward, server } = yield* start({ sockets: 1, bufferBytes: 16 * 1024 })
+      const unread = yield* forward.connect(80)
+      const other = yield* forward.connect(81)
+      const full = new Uint8Array(32 * 1024)
+      // Both before the client reads.
+      yield* Effect.andThen(server.pairs[0]!.send(full), server.pairs[1]!.send(full))
+      yield* settle
+      let bytes = 0
+      yield* Effect.forkChild(Stream.runForEach(other.read, ({ length }) =>
+        Effect.sync(() => {
+          bytes += length
+        })))
+      yield* settle
+      assert.strictEqual(bytes, full.length)
+      yield* Effect.forkChild(server.pairs[1]!.send(utf8("more")))
+      yield* after(10_000)
+      assert.strictEqual(bytes, full.length + 4, "it waits for ever")
+      assert.strictEqual(yield* reasonOf(Stream.runDrain(unread.read)), "UnreadConnection")
+      yield* timePasses
+    }))
+
   it.effect("that nobody reads is given up for another on the same socket, and only then", () =>
     Effect.gen(function*() {
       const { forward, server } = yield* start({ sockets: 1, bufferBytes: 64 * 1024 })

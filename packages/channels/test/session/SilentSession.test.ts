@@ -1,5 +1,6 @@
 import * as Exec from "@effect-k8s/channels/Exec"
 import type { ExecOptions } from "@effect-k8s/channels/ExecOptions"
+import * as Frame from "@effect-k8s/channels/protocol/WebSocketFrame"
 import * as Target from "@effect-k8s/channels/Target"
 import { KubeClient } from "@effect-k8s/core/KubeClient"
 import { assert, describe, it } from "@effect/vitest"
@@ -195,6 +196,31 @@ describe("an output that nobody reads", () => {
         yield* Server.settle
         yield* TestClock.adjust("10 seconds")
         assert.strictEqual(yield* Fiber.join(reading), "UnreadOutput")
+      }))
+
+    it.effect(`is a failure that names ${name}, when both are full and a reader has emptied ${other} and waits`, () =>
+      Effect.gen(function*() {
+        const { handle, session } = yield* started({ bufferBytes: 1000 })
+        const frame = (channel: number) =>
+          Frame.encode({ opcode: Frame.Opcode.Binary, payload: new Uint8Array(5000), prefix: channel }, undefined)
+        // In one piece, so that one read fills both.
+        yield* session.raw(Buffer.concat([frame(1), frame(2)]))
+        yield* Server.settle
+        let bytes = 0
+        const reading = yield* Effect.forkChild(
+          reasonOf(Stream.runForEach(handle[other], ({ length }) =>
+            Effect.sync(() => {
+              bytes += length
+            })))
+        )
+        yield* Server.settle
+        assert.strictEqual(bytes, 5000)
+        yield* TestClock.adjust("10 seconds")
+        assert.isDefined(reading.pollUnsafe(), "it waits for ever")
+        assert.strictEqual(yield* Fiber.join(reading), "UnreadOutput")
+        const { reason } = yield* Effect.flip(handle.exitCode)
+        assert(reason._tag === "UnreadOutput")
+        assert.strictEqual(reason.stream, name)
       }))
 
     it.effect(`is a failure that names ${name}, when a write of stdin waits`, () =>
