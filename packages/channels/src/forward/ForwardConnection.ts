@@ -242,10 +242,13 @@ export const make = Effect.fnUntraced(function*(
       )
     )
 
-  const endSending: Effect.Effect<void> = Effect.suspend(() => {
+  const endSending: Effect.Effect<void> = Effect.uninterruptibleMask((restore) => {
     if (isEnded) return Effect.void
     isEnded = true
-    return options.end === "at-once" ? whenRecovered(() => current!.end) : Effect.void
+    if (options.end === "withheld") return Effect.void
+    // Whoever is interrupted meanwhile has said it all the same.
+    const saying = Effect.forkIn(whenRecovered(() => current!.end), scope, { startImmediately: true })
+    return Effect.flatMap(saying, (fiber) => restore(Effect.asVoid(Fiber.await(fiber))))
   })
 
   const readOn: Connection["read"] = Stream.suspend(() => {

@@ -422,12 +422,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const quietly = (write: Effect.Effect<void, TransportError>): Effect.Effect<void> =>
     Effect.catchCause(write, (cause) => Cause.hasDies(cause) ? Effect.die(Cause.squash(cause)) : Effect.void)
 
-  const hangUp: Effect.Effect<void> = Effect.suspend(() => {
+  const hangUp: Effect.Effect<void> = Effect.uninterruptibleMask((restore) => {
     if (stdinEnded) return Effect.void
     stdinEnded = true
     if (!supervised) advance({ _tag: "Silenced" })
-    // On v4 closing is the only way to say it.
-    return connection.halfClose ? quietly(connection.endStdin) : connection.close
+    // On v4 closing is the only way to say it. Whoever is interrupted meanwhile has said it all the same.
+    const end = connection.halfClose ? connection.endStdin : connection.close
+    const saying = Effect.forkIn(end, scope, { startImmediately: true })
+    return Effect.flatMap(saying, (fiber) => restore(quietly(Fiber.join(fiber))))
   })
 
   const endStdin: Effect.Effect<void, ChannelError.ChannelError> = Effect.gen(function*() {

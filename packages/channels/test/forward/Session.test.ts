@@ -10,7 +10,7 @@ import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { text, utf8 } from "../protocol/bytes.ts"
-import { joined, settle, timePasses } from "../support/execServer.ts"
+import { gate, joined, settle, timePasses } from "../support/execServer.ts"
 import * as ForwardServer from "../support/forwardServer.ts"
 import { after, fail, goneWords, reasonOf, refusedWords, say, start } from "../support/forwardSession.ts"
 
@@ -219,6 +219,25 @@ describe("a connection", () => {
           yield* timePasses
         }))
       }
+    }))
+
+  it.effect("says its end also when that was interrupted while it waited behind a write", () =>
+    Effect.gen(function*() {
+      const goOn = yield* gate
+      const { forward, server } = yield* start({ tellEnd: "at-once-and-lose-late-answers" }, {
+        onBytes: () => goOn.opened
+      })
+      const connection = yield* forward.connect(80)
+      yield* timePasses
+      for (const input of [Stream.make(new Uint8Array(1_000_000)), Stream.empty]) {
+        const writing = yield* Effect.forkChild(Stream.run(input, connection.write))
+        yield* settle
+        assert.isUndefined(writing.pollUnsafe(), "it did not wait")
+        yield* Fiber.interrupt(writing)
+      }
+      yield* goOn.open
+      yield* settle
+      assert.isTrue(server.pairs[0]!.got().ended)
     }))
 
   it.effect("whose scope ends otherwise is reset at once", () =>

@@ -9,18 +9,31 @@ import * as Target from "@effect-k8s/channels/Target"
 import { KubeClient } from "@effect-k8s/core/KubeClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
 import { toHex } from "../protocol/bytes.ts"
 import * as Server from "../support/execServer.ts"
 import * as Programs from "../support/programs.ts"
 import * as Sessions from "../support/sessions.ts"
 import * as Wire from "../support/wire.ts"
 
+/** Everything that a client sends from now on, until it has waited. */
+const rest = Effect.fnUntraced(function*({ connection }: Server.ServerSession) {
+  const chunks: Array<Uint8Array> = []
+  const reading = yield* Effect.forkChild(Effect.ignore(Effect.forever(Effect.map(connection.pull, (more) => {
+    chunks.push(...more)
+  }))))
+  yield* Server.settle
+  yield* Fiber.interrupt(reading)
+  return Buffer.concat(chunks)
+})
+
 const target = Target.pod("p", { namespace: "ns", container: "c" })
 
 /** The messages that a client has sent, in hex. */
-const messages = (tape: Wire.Tape): ReadonlyArray<string> =>
-  Array.from(Frame.makeDecoder({ role: "server" }).decode(tape.up())).flatMap((event) =>
+const messages = (sent: Uint8Array): ReadonlyArray<string> =>
+  Array.from(Frame.makeDecoder({ role: "server" }).decode(sent)).flatMap((event) =>
     event._tag === "Data" ? [toHex(event.payload)] : []
   )
 
@@ -44,7 +57,7 @@ const session = ({ protocol, stdin }: Case) =>
       // Whoever leaves before the server does may be quicker than the signal.
       yield* Effect.ignore(handle.status)
     }).pipe(Effect.orDie, Effect.scoped, Effect.provideService(KubeClient, client))
-    return { run: Effect.map(run, () => tapes.map(messages)), open: server.open }
+    return { run: Effect.map(run, () => tapes.map((tape) => messages(tape.up()))), open: server.open }
   })
 
 describe("the close signal of stdin", () => {
@@ -61,4 +74,26 @@ describe("the close signal of stdin", () => {
         assert.deepStrictEqual(yield* Sessions.runOne(one, session, () => name), [expected])
       }))
   }
+
+  it.effect("is sent when the end of stdin was interrupted while it waited behind a write", () =>
+    Effect.gen(function*() {
+      const server = yield* Server.make({ reads: false })
+      const command = Exec.on(target, { stdin: "pipe", supervise: "never", transport: "websocket" })(["cat"])
+      const starting = yield* Effect.forkScoped(Effect.provideService(command, KubeClient, server.client))
+      const session = yield* server.accepted
+      const handle = yield* Fiber.join(starting)
+      yield* Server.timePasses
+      for (const input of [Stream.make(new Uint8Array(1_000_000)), Stream.empty]) {
+        const writing = yield* Effect.forkChild(Stream.run(input, handle.stdin))
+        yield* Server.settle
+        yield* TestClock.adjust("1 second")
+        assert.isUndefined(writing.pollUnsafe(), "it did not wait")
+        yield* Fiber.interrupt(writing)
+      }
+      const sent = messages(yield* rest(session))
+      const stdin = sent.filter((message) => message.startsWith("00"))
+      assert.strictEqual(stdin.reduce((size, message) => size + message.length / 2 - 1, 0), 1_000_000)
+      assert.deepStrictEqual(sent.filter((message) => message.startsWith("ff")), ["ff00"])
+      assert.strictEqual(sent.at(-1), "ff00")
+    }))
 })
