@@ -340,7 +340,8 @@ export const launch = Effect.fnUntraced(function*<E, R>(
   return {
     output: Deferred.isDoneUnsafe(fatal) ? Stream.never : releasedAfter(output, () => endAll),
     failure: Deferred.await(fatal),
-    results: Effect.raceFirst(Deferred.await(settled), Deferred.await(fatal)).pipe(
+    // Of two that are done, a race is won by the first.
+    results: Effect.raceFirst(Deferred.await(fatal), Deferred.await(settled)).pipe(
       Effect.andThen(
         Effect.suspend(() =>
           first === undefined ? Effect.succeed(results()) : Effect.flatMap(stageFailed(first), Effect.fail)

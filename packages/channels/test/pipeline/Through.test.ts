@@ -22,7 +22,7 @@ import {
   type Place,
   reasonOf
 } from "../support/pipelines.ts"
-import type { Program } from "../support/programs.ts"
+import { parseSupervised, type Program } from "../support/programs.ts"
 
 class Spoiled extends Data.TaggedError("Spoiled")<{}> {}
 
@@ -167,6 +167,27 @@ describe("what feeds a command", () => {
       // A pipeline's type has no ExitedNonZero of its own.
       const error = yield* failure(inTime(place.provide(Exec.run(other))))
       assert.deepStrictEqual([error.stage, error.command, reasonOf(error)], [0, "feed", "ExitedNonZero"])
+      yield* nothingLeft(place)
+    }))
+})
+
+describe("a failure that gave the pipeline up", () => {
+  it.effect("is told to a reader who is so far behind that all processes have ended meanwhile", () =>
+    Effect.gen(function*() {
+      const place = yield* make({}, {
+        script: (session) =>
+          Effect.gen(function*() {
+            const record = parseSupervised(session.asked.command)?.record
+            yield* session.stdout(`${record}@1\nx${record}:0\n`)
+            yield* Effect.sleep("5 seconds")
+            yield* session.stderr(`${record}:0\n`)
+            yield* session.left
+          })
+      })
+      const fails = Exec.through(() => Stream.fromEffectDrain(Effect.andThen(Effect.sleep("2 seconds"), new Spoiled())))
+      const pipeline = Exec.stream(Exec.pipeTo(fails, on`x`))
+      const reading = Stream.runForEach(pipeline, () => Effect.sleep("10 seconds"))
+      assert.instanceOf(yield* Effect.flip(inTime(place.provide(reading))), Spoiled)
       yield* nothingLeft(place)
     }))
 })
