@@ -142,16 +142,16 @@ export const launch = Effect.fnUntraced(function*<E, R>(
       if (end(state, "Failed")) settle(state)
     })
 
-  /** Gives the pipeline up for the failure of a process. */
+  /** Gives the pipeline up for the failure of a process, or of its output, which can come after its exit code. */
   const abort = (state: StageState.StageState, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
     Effect.gen(function*() {
-      if (state.end !== undefined) return
+      if (wasEnded(state)) return
       const error = Option.getOrUndefined(Cause.findErrorOption(cause))
       if (!RunningStage.isStageFailureReason(error)) return yield* giveUp(state, cause)
       // Before anything else can be the first, and before the end of the last process can pass for success.
       first ??= { state, reason: () => error }
-      end(state, "Failed")
-      settle(state)
+      if (end(state, "Failed")) settle(state)
+      state.end = "Failed"
       yield* failWith(first)
     })
 

@@ -328,6 +328,33 @@ describe("a stage that cannot be started", () => {
     }))
 })
 
+describe("an output that cannot be read to its end", () => {
+  const broken = PlatformError.systemError({ _tag: "Unknown", module: "Stream", method: "read" })
+  for (const code of [0, 3]) {
+    for (const behind of ["the last", "followed by another"]) {
+      it.effect(`is a failure, although its process has ended with ${code} before (${behind})`, () =>
+        Effect.gen(function*() {
+          const place = mapHandles(yield* make(), (handle) => ({
+            ...handle,
+            stdout: Stream.concat(
+              handle.stdout,
+              Stream.fromEffectDrain(Effect.andThen(Effect.sleep("1 second"), broken))
+            )
+          }))
+          const first = Exec.pipeTo(on`echo x`, ChildProcess.make`tee ${code}`)
+          const error = yield* failure(
+            inTime(place.provide(Exec.run(behind === "the last" ? first : Exec.pipeTo(first, on`cat`))))
+          )
+          assert.deepStrictEqual([error.stage, error.reason._tag], [1, code === 0 ? "PlatformError" : "ExitedNonZero"])
+          assert.strictEqual(error.results[1]?.end, "Failed")
+          const last = place.server.sessions.find(({ asked }) => asked.command.includes("cat"))
+          assert.notStrictEqual(last?.seen.some(({ _tag }) => _tag === "StdinEnded"), true)
+          yield* nothingLeft(place)
+        }))
+    }
+  }
+})
+
 describe("a stage that is lost", () => {
   const lost = (ended: Array<string>): Programs => ({
     /** Writes a line and is cut off. */
