@@ -47,7 +47,7 @@ interface Failure {
   readonly reason: (stderrTail: string) => StageFailureReason
 }
 
-// How long an exit code is waited for that would explain another failure.
+// How long an exit code is waited for that would explain another failure, or the end of an output.
 const exitPatience = "500 millis"
 // How long is read what an ended process has left. A child that it has left behind may go on writing.
 const restPatience = "500 millis"
@@ -214,12 +214,26 @@ export const launch = Effect.fnUntraced(function*<E, R>(
       ? Effect.void
       : Effect.asVoid(Effect.timeoutOption(Effect.ignoreCause(Effect.forever(rest)), restPatience))
 
+  /**
+   * The output of a process has ended. That of a local one ends in the same way when a signal has killed it, which its exit
+   * tells a moment later. One that goes on without its output is not waited for.
+   */
+  const ended = Effect.fnUntraced(function*(state: StageState.StageState, { exit }: RunningStage.RunningStage) {
+    if (state.stage._tag === "Local" && !wasEnded(state)) {
+      const exited = yield* Effect.timeoutOption(Effect.exit(exit), exitPatience)
+      if (Option.isSome(exited) && Exit.isFailure(exited.value)) {
+        return yield* Effect.andThen(abort(state, exited.value.cause), Effect.never)
+      }
+    }
+    if (wasEnded(state)) return yield* Effect.never
+  })
+
   /** The process's own output. Left open when it fails, which gives the pipeline up, and when the process was ended. */
   const outputOf = (state: StageState.StageState, running: RunningStage.RunningStage): Stream.Stream<Uint8Array> =>
     counted(
       releasedAfter(running.output, finish(state)).pipe(
         Stream.catchCause((cause) => Stream.fromEffect(Effect.andThen(abort(state, cause), Effect.never))),
-        Stream.onEnd(Effect.suspend(() => wasEnded(state) ? Effect.never : Effect.void))
+        Stream.onEnd(ended(state, running))
       ),
       (bytes) => {
         state.bytesOut += bytes

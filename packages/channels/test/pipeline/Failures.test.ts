@@ -328,6 +328,41 @@ describe("a stage that cannot be started", () => {
     }))
 })
 
+describe("a process here that a signal ends", () => {
+  const signalled = PlatformError.systemError({ _tag: "Unknown", module: "ChildProcess", method: "exitCode" })
+
+  it.effect("is a failure, and the stage behind it sees no end of its input, although its output has ended before", () =>
+    Effect.gen(function*() {
+      const place = mapHandles(yield* make(), (handle) => ({
+        ...handle,
+        exitCode: Effect.andThen(handle.exitCode, Effect.andThen(Effect.sleep("100 millis"), signalled))
+      }))
+      const pipeline = Exec.pipeTo(ChildProcess.make`echo part`, on`cat`)
+      const error = yield* failure(inTime(place.provide(Exec.run(pipeline))))
+      assert.deepStrictEqual([error.stage, error.reason._tag], [0, "PlatformError"])
+      assert.isFalse(place.server.sessions[0]?.seen.some(({ _tag }) => _tag === "StdinEnded"))
+      yield* nothingLeft(place)
+    }))
+
+  it.effect("is not waited for when it has closed its output and goes on", () =>
+    Effect.gen(function*() {
+      const place = mapHandles(yield* make(), (handle) => ({
+        ...handle,
+        exitCode: Effect.tap(handle.exitCode, () => Effect.sleep("1 hour"))
+      }))
+      const pipeline = Exec.pipeTo(ChildProcess.make`echo part`, Exec.through((input) => input))
+      const reading = yield* Effect.forkChild(
+        place.provide(Stream.runForEach(Exec.stream(Exec.pipeTo(pipeline, on`cat`)), () => Effect.void))
+      )
+      yield* opened(place, 1)
+      yield* TestClock.adjust("1 second")
+      yield* Server.settle
+      assert.isTrue(place.server.sessions[0]?.seen.some(({ _tag }) => _tag === "StdinEnded"))
+      yield* TestClock.adjust("1 hour")
+      yield* inTime(Fiber.join(reading))
+    }))
+})
+
 describe("an output that cannot be read to its end", () => {
   const broken = PlatformError.systemError({ _tag: "Unknown", module: "Stream", method: "read" })
   for (const code of [0, 3]) {

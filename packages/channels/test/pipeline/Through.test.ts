@@ -144,14 +144,17 @@ describe("the error of a stream function", () => {
     Effect.gen(function*() {
       const place = closing(
         yield* make({
-          soon: ({ read }) => Effect.as(Effect.andThen(read, Effect.sleep("100 millis")), 0)
+          // It ends while the exit code is waited for that would explain the error, but is not told.
+          soon: ({ read }) => Effect.as(Effect.andThen(read, Effect.sleep("700 millis")), 0)
         })
       )
       const pipeline = ChildProcess.make`hang`.pipe(Exec.pipeTo(spoiled), Exec.pipeTo(on`soon`))
       const running = yield* Effect.forkChild(Effect.flip(place.provide(Exec.run(pipeline))))
       yield* opened(place, 1)
-      yield* TestClock.adjust("200 millis")
-      yield* Server.settle
+      for (const millis of [500, 200, 50]) {
+        yield* TestClock.adjust(millis)
+        yield* Server.settle
+      }
       assert.instanceOf(yield* inTime(Fiber.join(running)), Spoiled)
       yield* nothingLeft(place)
     }))
