@@ -119,9 +119,10 @@ export const make = Effect.fnUntraced(function*(
 
   /** Sends what a connection has to say, one turn at a time. `false` when it has ended. */
   const write = (entry: LinkEntry.LinkEntry, lock: Semaphore.Semaphore): Forwarded["write"] => (chunks) =>
-    Effect.suspend(() => {
+    // Whatever is counted is counted back, wherever an interruption comes.
+    Effect.uninterruptibleMask((restore) => {
       const ended = Effect.as(LinkEntry.over(entry), false)
-      if (entry.isOver || isClosed) return ended
+      if (entry.isOver || isClosed) return restore(ended)
       blockedWrites++
       entry.hasSent = true
       return lock.withPermit(writer.write(entry, chunks, () => advance({ _tag: "SentStdin" }))).pipe(
@@ -131,6 +132,7 @@ export const make = Effect.fnUntraced(function*(
         // The end of the link cuts short what it writes, which is no interruption of whoever waits for that.
         Effect.catchCauseIf(Cause.hasInterruptsOnly, () => ended),
         Effect.raceFirst(ended),
+        restore,
         Effect.ensuring(Effect.sync(() => {
           blockedWrites--
         }))
@@ -202,15 +204,7 @@ export const make = Effect.fnUntraced(function*(
       const forwarded: Forwarded = {
         link,
         port,
-        accepted: Effect.suspend(() => {
-          blockedWrites++
-          return Effect.ensuring(
-            Deferred.await(entry.accepted),
-            Effect.sync(() => {
-              blockedWrites--
-            })
-          )
-        }),
+        accepted: Deferred.await(entry.accepted),
         output: entry.output,
         write: write(entry, lock),
         // Behind what is being written.
@@ -288,7 +282,10 @@ export const make = Effect.fnUntraced(function*(
 
   // Also one that was full: its reader has emptied it since.
   const isWaitedFor = (): boolean =>
-    blockedWrites > 0 || Array.from(entries.values()).some(({ output }) => output.isAwaited())
+    blockedWrites > 0 ||
+    Array.from(entries.values()).some((entry) =>
+      !entry.isReleased && (entry.output.isAwaited() || (!entry.isAccepted && !entry.isOver))
+    )
 
   /** Reads no more until there is room; fails connections that nobody reads when others wait for them. */
   const pause = Effect.fnUntraced(function*(full: ReadonlyArray<LinkEntry.LinkEntry>) {
