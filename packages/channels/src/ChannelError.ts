@@ -228,13 +228,13 @@ export class PodGone extends Data.TaggedError("PodGone")<{
   }
 }
 
-/** A forwarded connection that nobody reads is full, and others that share its socket wait. */
+/** The buffer of a forwarded connection is full, nobody takes anything from it, and others that share its socket wait. */
 export class UnreadConnection extends Data.TaggedError("UnreadConnection")<{
   readonly port: number
   readonly bufferedBytes: number
 }> {
   override get message(): string {
-    return `nobody reads the connection to port ${this.port}, its buffer is full (${this.bufferedBytes} bytes), and other connections wait behind it; read it, or close it`
+    return `nobody reads the connection to port ${this.port}, or its reader has stopped, its buffer is full (${this.bufferedBytes} bytes), and other connections wait behind it; read it, or close it`
   }
 }
 

@@ -19,7 +19,13 @@ export interface ForwardOptions {
   readonly sockets?: number | undefined
   /** Bytes that are buffered of each connection before reading pauses; 1 MiB unless told. */
   readonly bufferBytes?: number | undefined
-  /** How long a connection that nobody reads may hold up others before it is reset; 10 seconds unless told. */
+  /**
+   * How long a connection may hold up others, because its buffer is full and nobody takes anything from it, before it is
+   * reset and fails with `UnreadConnection`; 10 seconds unless told. That concerns connections without a reader and those
+   * whose reader has stopped: a client of `listen` that reads no more, a paused `Duplex`, a stream's consumer that is busy
+   * for so long. A reader gets at most 64 KiB at a time, and one that asks for more in that time is never failed. Nor is
+   * any connection for whose sake no other one waits.
+   */
   readonly unreadGrace?: Duration.Input | undefined
   /**
    * When the server is told that a connection's writing side has ended. `"when-the-pod-has-ended"` unless told, because

@@ -32,7 +32,7 @@ export interface Options {
   readonly info: (port: number) => ChannelError.ChannelInfo
   /** The limit of each connection's buffer. */
   readonly bufferBytes: number
-  /** How long a connection that nobody reads may hold up others. */
+  /** How long a connection of which nobody takes anything may hold up others. */
   readonly unreadGrace: Duration.Duration
   /** How long what was sent on a connection that was given up in order may take to arrive. */
   readonly lingerTimeout: Duration.Duration
@@ -287,14 +287,16 @@ export const make = Effect.fnUntraced(function*(
       !entry.isReleased && (entry.output.isAwaited() || (!entry.isAccepted && !entry.isOver))
     )
 
-  /** Reads no more until there is room; fails connections that nobody reads when others wait for them. */
+  /** Reads no more until there is room; fails connections of which nobody takes anything when others wait for them. */
   const pause = Effect.fnUntraced(function*(full: ReadonlyArray<LinkEntry.LinkEntry>) {
     advance({ _tag: "Paused" })
     reading.pause()
     const guard = Effect.gen(function*() {
       while (true) {
+        const before = full.map(({ output }) => output.taken())
         yield* Effect.sleep(options.unreadGrace)
-        const unread = full.filter(({ output }) => output.isFull() && !output.hasReader())
+        // A reader that has stopped holds up the others like none.
+        const unread = full.filter(({ output }, i) => output.isFull() && output.taken() === before[i])
         if (unread.length > 0 && isWaitedFor()) return unread
       }
     })

@@ -9,6 +9,9 @@ import * as ChannelError from "../ChannelError.ts"
 import * as ForwardFailure from "../protocol/ForwardFailure.ts"
 import * as OutputBuffer from "../session/OutputBuffer.ts"
 
+// A reader is slow, and has not stopped, as long as it takes so much in the time in which it may hold up others.
+const pieceBytes = 64 * 1024
+
 /** A connection on a link. */
 export interface LinkEntry {
   readonly pair: number
@@ -37,7 +40,7 @@ export const make = (
 ): LinkEntry => ({
   pair,
   port,
-  output: OutputBuffer.make(bufferBytes),
+  output: OutputBuffer.make(bufferBytes, pieceBytes),
   accepted: Deferred.makeUnsafe(),
   over: Latch.makeUnsafe(false),
   window: Latch.makeUnsafe(true),

@@ -1,8 +1,8 @@
 /**
  * What has arrived of one output and was not read yet, bounded in bytes.
  *
- * One fiber fills it, its reader takes everything there is at once. The filler looks at `isFull` after each batch and
- * waits for room; so a buffer holds at most its limit and one batch.
+ * One fiber fills it, its reader takes everything there is at once, or a piece of it. The filler looks at `isFull` after
+ * each batch and waits for room; so a buffer holds at most its limit and one batch.
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Arr from "effect/Array"
@@ -24,6 +24,8 @@ export interface OutputBuffer {
   readonly isFull: () => boolean
   /** Somebody has begun to read, and has not left. */
   readonly hasReader: () => boolean
+  /** How often something was taken: a reader that is slow takes, one that has stopped does not. */
+  readonly taken: () => number
   /** A reader waits for bytes. */
   readonly isAwaited: () => boolean
   readonly offer: (chunk: Uint8Array) => void
@@ -37,29 +39,48 @@ export interface OutputBuffer {
   readonly stream: Stream.Stream<Uint8Array, ChannelError>
 }
 
-/** A buffer that is full at `limit` bytes. */
-export const make = (limit: number): OutputBuffer => {
+/**
+ * A buffer that is full at `limit` bytes. A reader takes no more than `pieceBytes` at a time, or one chunk, so that a slow
+ * one takes often.
+ */
+export const make = (limit: number, pieceBytes = Number.POSITIVE_INFINITY): OutputBuffer => {
   let chunks: Array<Uint8Array> = []
   let size = 0
   let weight = 0
   let readers = 0
+  let taken = 0
   let ended: Effect.Effect<never, ChannelError | Cause.Done> | undefined
   const waiting = new Set<(taken: Taken) => void>()
   const hasRoom = Latch.makeUnsafe(true)
 
+  const takeAll = (): Array<Uint8Array> => {
+    const all = chunks
+    chunks = []
+    size = 0
+    weight = 0
+    return all
+  }
+
+  const take = (): Array<Uint8Array> => {
+    if (chunks.length > 0) taken++
+    if (size <= pieceBytes) return takeAll()
+    let bytes = 0
+    let end = 0
+    do bytes += chunks[end++]!.length
+    while (end < chunks.length && bytes + chunks[end]!.length <= pieceBytes)
+    size -= bytes
+    weight -= bytes + end * chunkOverhead
+    return chunks.splice(0, end)
+  }
+
   // Whoever is resumed may go on at once, and come back here: so nothing is left to do when it is.
   const deliver = (): void => {
     for (const resume of waiting) {
-      const batch = chunks
-      const taken = Arr.isArrayNonEmpty(batch) ? Effect.succeed(batch) : ended
-      if (taken === undefined) return
+      if (chunks.length === 0 && ended === undefined) return
+      const batch = take()
       waiting.delete(resume)
-      if (batch.length > 0) {
-        chunks = []
-        size = 0
-        weight = 0
-      }
-      resume(taken)
+      if (Arr.isArrayNonEmpty(batch)) resume(Effect.succeed(batch))
+      else if (ended !== undefined) resume(ended)
       if (weight < limit) hasRoom.openUnsafe()
     }
   }
@@ -76,6 +97,7 @@ export const make = (limit: number): OutputBuffer => {
     size: () => size,
     isFull: () => weight >= limit,
     hasReader: () => readers > 0,
+    taken: () => taken,
     isAwaited: () => waiting.size > 0,
     offer: (chunk) => {
       if (ended !== undefined || chunk.length === 0) return
@@ -91,9 +113,7 @@ export const make = (limit: number): OutputBuffer => {
     },
     abandon: (exit) => {
       if (ended === undefined || size > 0) ended = exit
-      chunks = []
-      size = 0
-      weight = 0
+      takeAll()
       hasRoom.openUnsafe()
       deliver()
     },

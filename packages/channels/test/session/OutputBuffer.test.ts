@@ -287,4 +287,35 @@ describe("its reader", () => {
       buffer.abandon(Effect.fail(error))
       assert.deepStrictEqual(concat(yield* Stream.runCollect(buffer.stream)), [])
     }))
+
+  it.effect("gives no more than a piece at a time, or one chunk, and counts what was taken", () =>
+    Effect.gen(function*() {
+      const buffer = OutputBuffer.make(1000, 4)
+      const pieces: Array<ReadonlyArray<number>> = []
+      buffer.offer(bytes(1, 2))
+      buffer.offer(bytes(3))
+      buffer.offer(bytes(4, 5))
+      buffer.offer(bytes(6, 7, 8, 9, 10))
+      buffer.offer(bytes(11))
+      buffer.end(Cause.done())
+      assert.strictEqual(buffer.taken(), 0)
+      yield* Stream.runForEachArray(buffer.stream, (batch) =>
+        Effect.sync(() => {
+          pieces.push(concat(batch))
+          assert.strictEqual(buffer.taken(), pieces.length)
+        }))
+      assert.deepStrictEqual(pieces, [[1, 2, 3], [4, 5], [6, 7, 8, 9, 10], [11]])
+      assert.strictEqual(buffer.size(), 0)
+    }))
+
+  it.effect("that gives pieces has room as soon as it is below its limit", () =>
+    Effect.gen(function*() {
+      const buffer = OutputBuffer.make(3 * (128 + 2), 2)
+      for (let i = 0; i < 3; i++) buffer.offer(bytes(i, i))
+      assert.isTrue(buffer.isFull())
+      const waiting = yield* Effect.forkChild(buffer.room)
+      yield* Stream.runHead(buffer.stream)
+      yield* Fiber.join(waiting)
+      assert.deepStrictEqual([buffer.isFull(), buffer.size()], [false, 4])
+    }))
 })
