@@ -337,6 +337,21 @@ export const make = Effect.fnUntraced(function*(
     Effect.forkScoped
   )
 
+  let isSigning = false
+  /** Gives a sign of life, unless the last one still waits behind a write: they would all leave when that goes on. */
+  const sign = (make: () => Uint8Array): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      if (isSigning) return Effect.void
+      isSigning = true
+      const written = Effect.ensuring(
+        Effect.ignore(send(make)),
+        Effect.sync(() => {
+          isSigning = false
+        })
+      )
+      return Effect.asVoid(Effect.forkIn(written, scope, { startImmediately: true }))
+    })
+
   const watching = Effect.gen(function*() {
     while (!closed.isOpen()) {
       const action = Liveness.decide(options.liveness, live, now())
@@ -344,16 +359,16 @@ export const make = Effect.fnUntraced(function*(
         case "Wait":
           yield* Effect.sleep(Math.max(Math.min(action.millis, options.liveness.pongWithin / 3), 1))
           // Servers spread pings over their workers, of which one may stand still: the next ping meets another.
-          if (live.pingAt !== undefined && !live.paused) yield* sendLater(protocol.ping)
+          if (live.pingAt !== undefined && !live.paused) yield* sign(protocol.ping)
           break
         case "Ping":
           advance({ _tag: "Pinged" })
           // Behind a write that waits for the server a ping waits too; the link is not dead for that.
-          yield* sendLater(protocol.ping)
+          yield* sign(protocol.ping)
           break
         case "KeepAlive":
           advance({ _tag: "KeptAlive" })
-          yield* sendLater(protocol.keepAlive)
+          yield* sign(protocol.keepAlive)
           break
         case "Dead":
           return conclude(() => new ChannelError.PeerStalled({ silentMillis: action.silentMillis }))

@@ -7,6 +7,7 @@ import * as KubeClient from "@effect-k8s/core/KubeClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { text, utf8 } from "../protocol/bytes.ts"
@@ -167,6 +168,27 @@ describe("a session", () => {
       assert.isAtLeast(server.pings.length, 3)
       for (let i = 0; i < 2; i++) yield* after(1_000)
       assert.strictEqual(yield* Fiber.join(reading), "PeerStalled")
+      yield* timePasses
+    }))
+
+  it.effect("says one ping while a write waits for the server, however long that is", () =>
+    Effect.gen(function*() {
+      const goes = Latch.makeUnsafe(false)
+      const { forward, server } = yield* start({}, { onBytes: () => goes.await })
+      const connection = yield* forward.connect(80)
+      const writing = yield* Effect.forkChild(
+        Stream.run(Stream.succeed(new Uint8Array(8 * 1024 * 1024)), connection.write)
+      )
+      yield* settle
+      for (let i = 0; i < 60; i++) yield* after(10_000)
+      assert.isUndefined(writing.pollUnsafe())
+      goes.openUnsafe()
+      yield* Fiber.join(writing)
+      yield* settle
+      assert.strictEqual(server.pings.length, 1)
+      // And again when that was written.
+      for (let i = 0; i < 4; i++) yield* after(10_000)
+      assert.isAbove(server.pings.length, 2)
       yield* timePasses
     }))
 

@@ -110,6 +110,9 @@ const podOf = (name: string, { http, isLeaving = false, uid }: ServerPod) => ({
   status: { phase: "Running" }
 })
 
+// All that the server's end replies with.
+const pingBytes = 12
+
 const notFound = (name: string) => ({
   kind: "Status",
   status: "Failure",
@@ -235,7 +238,7 @@ export const make = Effect.fnUntraced(function*(settings: Settings = {}) {
         for (const chunk of yield* connection.pull) {
           for (const bytes of line.read(chunk)) for (const event of streams.receive(bytes)) yield* onEvent(event)
           const replies = streams.replies()
-          if (replies !== undefined) pings.push(socket)
+          for (let at = 0; at < (replies?.length ?? 0); at += pingBytes) pings.push(socket)
           if (settings.pongs !== false) yield* write(replies)
         }
       }
