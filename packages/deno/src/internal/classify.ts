@@ -37,6 +37,9 @@ const isTls = ({ code, message }: Link): boolean =>
     message
   )
 
+// An option that node:tls does not take.
+const isOption = ({ code }: Link): boolean => code.startsWith("ERR_INVALID_ARG_")
+
 const isNotHttp = ({ message, name }: Link): boolean =>
   name === "NotHttpAnswer" || /invalid HTTP (?:version|header|status)|invalid .*parsed/.test(message)
 
@@ -55,7 +58,7 @@ export const unreachable = (address: Endpoint.Address, cause: unknown): Transpor
 export const tlsReason = (address: Endpoint.Address, cause: unknown): TransportError.TransportErrorReason => {
   const links = chain(cause)
   if (links.some(isCertificate)) return new TransportError.CertificateRejected({ address, cause })
-  if (links.some(isTls)) return new TransportError.TlsFailed({ address, cause })
+  if (links.some((link) => isTls(link) || isOption(link))) return new TransportError.TlsFailed({ address, cause })
   return new TransportError.ConnectionLost({ address, cause })
 }
 

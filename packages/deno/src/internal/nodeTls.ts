@@ -130,12 +130,12 @@ export const connect = (stream: RawStream, options: Options): Promise<RawStream>
   new Promise((resolve, reject) => {
     const below = new Ciphertext(stream)
     const duplex: Duplex = below
-    // An address is no name: it cannot be asked for, and is verified by `host`.
-    const name = options.serverName ?? (isAddress(options.host) ? undefined : options.host)
+    const name = options.serverName ?? options.host
     const socket = Tls.connect({
       socket: duplex,
-      host: options.host,
-      ...(name === undefined ? {} : { servername: name }),
+      // An address cannot be asked for, and Deno throws where it is to: it is verified by `host`.
+      host: name,
+      ...(isAddress(name) ? {} : { servername: name }),
       rejectUnauthorized: options.insecureSkipVerify !== true,
       ALPNProtocols: ["http/1.1"],
       ...(options.ca === undefined ? {} : { ca: options.ca }),

@@ -20,6 +20,9 @@ const isCertificate = (code: string): boolean =>
 
 const isTls = (code: string): boolean => code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_") || code === "EPROTO"
 
+// An option that node:tls does not take.
+const isOption = (code: string): boolean => code.startsWith("ERR_INVALID_ARG_")
+
 interface Link {
   readonly name: string
   readonly code: string
@@ -39,7 +42,7 @@ const chain = (cause: unknown): ReadonlyArray<Link> => {
 export const tlsReason = (address: Endpoint.Address, cause: unknown): TransportError.TransportErrorReason => {
   const links = chain(cause)
   if (links.some(({ code }) => isCertificate(code))) return new TransportError.CertificateRejected({ address, cause })
-  if (links.some(({ code }) => isTls(code))) return new TransportError.TlsFailed({ address, cause })
+  if (links.some(({ code }) => isTls(code) || isOption(code))) return new TransportError.TlsFailed({ address, cause })
   return new TransportError.ConnectionLost({ address, cause })
 }
 

@@ -39,24 +39,28 @@ export const make = <E>(
     return (stream, options, failed) =>
       Tcp.within(
         Effect.suspend(() => {
-          // An address is no name: Node refuses to send it, and verifies the certificate by `host`.
-          const servername = options.serverName ?? (Net.isIP(options.host) === 0 ? options.host : undefined)
+          const name = options.serverName ?? options.host
           const connectOptions = {
             // Sound: node:tls takes any Duplex for the stream below.
             socket: stream as Duplexlike as Net.Socket,
-            host: options.host,
-            ...(servername === undefined ? {} : { servername }),
+            // An address cannot be asked for, and Node throws where it is to: it is verified by `host`.
+            host: name,
+            ...(Net.isIP(name) === 0 ? { servername: name } : {}),
             secureContext,
             rejectUnauthorized: !options.insecureSkipVerify,
             ALPNProtocols: [...options.protocols],
             ...(session === undefined ? {} : { session }),
             ...Tcp.buffering
           }
-          const socket = Tls.connect(connectOptions)
-          socket.on("session", (latest) => {
-            session = latest
-          })
-          return Tcp.until(socket, "secureConnect", failed)
+          return Effect.flatMap(
+            Effect.try({ try: () => Tls.connect(connectOptions), catch: failed }),
+            (socket) => {
+              socket.on("session", (latest) => {
+                session = latest
+              })
+              return Tcp.until(socket, "secureConnect", failed)
+            }
+          )
         }),
         handshakeSeconds,
         failed

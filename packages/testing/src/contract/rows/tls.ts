@@ -118,6 +118,21 @@ export const rows: ReadonlyArray<Row> = [
     { needs: ["serverName"] }
   ),
 
+  ...(["127.0.0.1", "::1"] as const).flatMap((serverName) =>
+    each(
+      `verifies serverName that is the address ${serverName} by the addresses in the certificate, and asks for no name`,
+      Effect.fnUntraced(function*(channel) {
+        const right = yield* serve({ tls: {} })
+        const url = new URL(`https://localhost:${right.endpoint.url.port}`)
+        const seen = yield* seenThrough(withTls({ ...right.endpoint, url }, { serverName }), channel)
+        yield* same(seen.serverName, undefined, "server name")
+        const wrong = yield* serve({ tls: { name: "other.test" } })
+        yield* failsWith(seenThrough(withTls(wrong.endpoint, { serverName }), channel), "CertificateRejected")
+      }),
+      { needs: ["serverName"] }
+    )
+  ),
+
   ...each(
     "accepts any certificate with insecureSkipVerify",
     Effect.fnUntraced(function*(channel) {
