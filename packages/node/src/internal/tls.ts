@@ -71,7 +71,8 @@ type Duplexlike = Duplex & Partial<Net.Socket>
 
 const secureContext = ({ ca, clientCertificate }: Pick<Endpoint.Tls, "ca" | "clientCertificate">): Tls.SecureContext =>
   Tls.createSecureContext({
-    ...(ca === undefined ? {} : { ca }),
+    // As in Go, each certificate that is given is one to trust, also where it is an intermediate alone.
+    ...(ca === undefined ? {} : { ca, allowPartialTrustChain: true }),
     ...(clientCertificate === undefined ? {} : {
       cert: clientCertificate.cert,
       key: Redacted.value(clientCertificate.key)

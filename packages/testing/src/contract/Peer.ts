@@ -23,6 +23,8 @@ export interface Certificates {
   readonly ca: string
   /** An authority that signed none of them. */
   readonly otherCa: string
+  /** An authority that `ca` has signed. */
+  readonly intermediateCa: string
   /** Client certificates of the user `contract`, group `rows`. */
   readonly clients: Readonly<Record<KeyForm, Identity>>
 }
@@ -46,6 +48,8 @@ export interface TlsOptions {
    * in it too.
    */
   readonly name?: ServerName | undefined
+  /** Who has signed the certificate: `ca` unless told. The server sends the certificate of an intermediate too. */
+  readonly signedBy?: "intermediateCa" | undefined
   /** Whether a connection without a client certificate is refused. One is always asked for. */
   readonly demandClient?: boolean | undefined
   /** The highest version offered; 1.3 unless told. */

@@ -26,6 +26,8 @@ export interface Authority {
     names: ReadonlyArray<string>,
     options?: { readonly expired?: boolean | undefined }
   ) => Effect.Effect<Identity>
+  /** An authority whose certificate this one has signed. */
+  readonly issueAuthority: Effect.Effect<Authority>
   /**
    * A client certificate; the API server takes the common name for the user, the organisations for the groups. Its key is
    * elliptic (P-256) unless told.
@@ -136,15 +138,22 @@ const certify = Effect.fnUntraced(function*(
   return pem("CERTIFICATE", certificate.toSchema(true).toBER(false))
 })
 
-/** Makes an authority; about 20 ms. The certificates are valid from an hour ago for a year. */
-export const make: Effect.Effect<Authority> = Effect.gen(function*() {
-  const subject: Subject = { commonName: "effect-k8s-test-cluster" }
-  const keys = yield* generateKeys("EC")
-  const cert = yield* certify(subject, keys.publicKey, subject, keys.privateKey, [
-    extension(oid.basicConstraints, true, new pkijs.BasicConstraints({ cA: true }).toSchema()),
-    keyUsage(signCertificates)
-  ])
+const authorityExtensions = (): Array<pkijs.Extension> => [
+  extension(oid.basicConstraints, true, new pkijs.BasicConstraints({ cA: true }).toSchema()),
+  keyUsage(signCertificates)
+]
 
+const alternativeNames = (names: ReadonlyArray<string>): pkijs.Extension =>
+  extension(oid.subjectAltName, false, new pkijs.GeneralNames({ names: names.map(alternativeName) }).toSchema())
+
+const privateKey = (keys: CryptoKeyPair): Effect.Effect<Redacted.Redacted> =>
+  Effect.map(
+    Effect.promise(() => crypto.subtle.exportKey("pkcs8", keys.privateKey)),
+    (exported) => Redacted.make(pem("PRIVATE KEY", exported))
+  )
+
+/** What an authority issues with its key. */
+const authority = (subject: Subject, keys: CryptoKeyPair, cert: string): Authority => {
   const issue = Effect.fnUntraced(function*(
     holder: Subject,
     purpose: string,
@@ -157,13 +166,9 @@ export const make: Effect.Effect<Authority> = Effect.gen(function*() {
       keyUsage(signOnly),
       extension(oid.extKeyUsage, false, new pkijs.ExtKeyUsage({ keyPurposes: [purpose] }).toSchema())
     ]
-    if (names.length > 0) {
-      const altNames = new pkijs.GeneralNames({ names: names.map(alternativeName) })
-      extensions.push(extension(oid.subjectAltName, false, altNames.toSchema()))
-    }
+    if (names.length > 0) extensions.push(alternativeNames(names))
     const signed = yield* certify(holder, own.publicKey, subject, keys.privateKey, extensions, forMillis)
-    const exported = yield* Effect.promise(() => crypto.subtle.exportKey("pkcs8", own.privateKey))
-    return { cert: signed, key: Redacted.make(pem("PRIVATE KEY", exported)) }
+    return { cert: signed, key: yield* privateKey(own) }
   })
 
   return {
@@ -176,6 +181,20 @@ export const make: Effect.Effect<Authority> = Effect.gen(function*() {
         "EC",
         expired ? expiredMillis : validMillis
       ),
-    issueClient: (user, groups, key) => issue({ commonName: user, organisations: groups }, oid.clientAuth, [], key)
+    issueClient: (user, groups, key) => issue({ commonName: user, organisations: groups }, oid.clientAuth, [], key),
+    issueAuthority: Effect.gen(function*() {
+      const below: Subject = { commonName: `${subject.commonName}-intermediate` }
+      const own = yield* generateKeys("EC")
+      const signed = yield* certify(below, own.publicKey, subject, keys.privateKey, authorityExtensions())
+      return authority(below, own, signed)
+    })
   }
+}
+
+/** Makes an authority; about 20 ms. The certificates are valid from an hour ago for a year. */
+export const make: Effect.Effect<Authority> = Effect.gen(function*() {
+  const subject: Subject = { commonName: "effect-k8s-test-cluster" }
+  const keys = yield* generateKeys("EC")
+  const cert = yield* certify(subject, keys.publicKey, subject, keys.privateKey, authorityExtensions())
+  return authority(subject, keys, cert)
 })

@@ -42,14 +42,25 @@ const makeClients = Effect.fnUntraced(function*(
 export const make: Effect.Effect<Peer["Service"]> = Effect.gen(function*() {
   const authority = yield* Authority.make
   const other = yield* Authority.make
+  const intermediate = yield* authority.issueAuthority
   const clients = yield* makeClients(authority)
+  const serversOf = Effect.fnUntraced(function*(
+    issue: (names: ReadonlyArray<string>) => Effect.Effect<Authority.Identity>
+  ): Effect.fn.Return<Readonly<Record<ServerName, Identity>>> {
+    return {
+      "cluster.test": plain(yield* issue(subjects["cluster.test"])),
+      "other.test": plain(yield* issue(subjects["other.test"]))
+    }
+  })
   const servers = {
-    "cluster.test": plain(yield* authority.issueServer(subjects["cluster.test"])),
-    "other.test": plain(yield* authority.issueServer(subjects["other.test"]))
+    ca: yield* serversOf(authority.issueServer),
+    intermediateCa: yield* serversOf((names) =>
+      Effect.map(intermediate.issueServer(names), ({ cert, key }) => ({ cert: cert + intermediate.cert, key }))
+    )
   }
   const tlsOptions = (options: TlsOptions | undefined, isServer: boolean): Tls.TlsOptions | undefined =>
     options === undefined ? undefined : {
-      ...servers[options.name ?? "cluster.test"],
+      ...servers[options.signedBy ?? "ca"][options.name ?? "cluster.test"],
       ca: authority.cert,
       requestCert: isServer,
       rejectUnauthorized: options.demandClient === true,
@@ -57,7 +68,12 @@ export const make: Effect.Effect<Peer["Service"]> = Effect.gen(function*() {
       ALPNProtocols: [...options.protocols ?? (isServer ? ["h2", "http/1.1"] : ["http/1.1"])]
     }
   return Peer.of({
-    certificates: { ca: authority.cert, otherCa: other.cert, clients },
+    certificates: {
+      ca: authority.cert,
+      otherCa: other.cert,
+      intermediateCa: intermediate.cert,
+      clients
+    },
     listen: Effect.fnUntraced(function*(options) {
       switch (options._tag) {
         case "Server":

@@ -38,6 +38,27 @@ export const rows: ReadonlyArray<Row> = [
   ),
 
   ...each(
+    "trusts the server by an intermediate authority alone, and by the one above it",
+    Effect.fnUntraced(function*(channel) {
+      const { endpoint } = yield* serve({ tls: { signedBy: "intermediateCa" } })
+      const { certificates } = yield* Peer
+      for (const ca of [certificates.intermediateCa, certificates.ca]) {
+        const seen = yield* seenThrough(withTls(endpoint, { ca }), channel)
+        yield* same(seen.method, "GET", "method")
+      }
+    })
+  ),
+
+  ...each(
+    "rejects the certificate of the authority that has signed the one that is trusted",
+    Effect.fnUntraced(function*(channel) {
+      const { endpoint } = yield* serve({ tls: {} })
+      const { intermediateCa } = (yield* Peer).certificates
+      yield* failsWith(seenThrough(withTls(endpoint, { ca: intermediateCa }), channel), "CertificateRejected")
+    })
+  ),
+
+  ...each(
     "works with TLS 1.2 and a server of HTTP/1.1 only",
     Effect.fnUntraced(function*(channel) {
       const { endpoint } = yield* serve({ tls: { version: "TLSv1.2", protocols: ["http/1.1"] } })
