@@ -30,7 +30,7 @@ const unsupported = (option: string, hint: string): TransportError =>
  *
  * Streams use HTTP/1.1, one connection each: over HTTP/2 Deno keeps a single connection, on which 250 watches would hold
  * up all others, and one stream that nobody reads would too. Requests to an endpoint with a proxy, a dialler, a server
- * name or without verification use HTTP/1.1 as well.
+ * name or without verification use HTTP/1.1 as well, and so do those to a server whose certificate is its own authority.
  *
  * Fails with `UnsupportedOption` for a proxy together with a dialler; with `TlsFailed` when a certificate or key cannot
  * be used. A private authority is trusted beside those that Deno trusts anyway (`DENO_TLS_CA_STORE`).

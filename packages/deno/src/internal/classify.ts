@@ -25,6 +25,13 @@ const chain = (cause: unknown): ReadonlyArray<Link> => {
 export const isBlocked = (cause: unknown): boolean =>
   chain(cause).some(({ message }) => /ports? .*blocked/.test(message))
 
+/**
+ * What `fetch` says of a certificate that is its own authority, whether it is trusted or not: rustls accepts none. Nothing
+ * was sent.
+ */
+export const isOwnAuthority = (cause: unknown): boolean =>
+  chain(cause).some(({ message }) => message.includes("CaUsedAsEndEntity"))
+
 // rustls says so in one sentence; node:tls has the names of OpenSSL and Node.
 const isCertificate = ({ code, message }: Link): boolean =>
   message.includes("invalid peer certificate") ||

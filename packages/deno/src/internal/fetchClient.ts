@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import { isBlocked } from "./classify.ts"
+import { isBlocked, isOwnAuthority } from "./classify.ts"
 import { deno, type FetchInit, type HttpClientOptions } from "./deno.ts"
 import type { Send } from "./http1Client.ts"
 import { bodyOf, failed } from "./httpRequest.ts"
@@ -57,9 +57,14 @@ export const make = Effect.fnUntraced(function*(
     (controller) => Effect.sync(() => controller.abort(new Error("the transport is closed")))
   )
 
+  // No request need be told twice that `fetch` knows no such certificate.
+  let avoided = false
+
   return HttpClient.make((request, url, signal) => {
     // `fetch` joins repeated headers with commas, which would make one group of two.
-    if (Object.values(request.headers).some((value) => value.includes("\n"))) return instead(request, url, signal)
+    if (avoided || Object.values(request.headers).some((value) => value.includes("\n"))) {
+      return instead(request, url, signal)
+    }
     return Effect.gen(function*() {
       const body = yield* bodyOf(request)
       const init: FetchInit & { readonly duplex?: "half" } = {
@@ -77,7 +82,10 @@ export const make = Effect.fnUntraced(function*(
       )
       if (Result.isSuccess(answer)) return toHttpClientResponse(request, answer.success)
       const { cause } = answer.failure
-      if (isBlocked(cause)) return yield* instead(request, url, signal)
+      // A self-signed certificate that is trusted verifies by node:tls, and any other is rejected there too.
+      const isOwn = isOwnAuthority(cause)
+      if (isOwn) avoided = true
+      if (isOwn || isBlocked(cause)) return yield* instead(request, url, signal)
       return yield* failed(request, yield* explain(classify(cause)))
     })
   })

@@ -25,6 +25,8 @@ export interface Certificates {
   readonly otherCa: string
   /** An authority that `ca` has signed. */
   readonly intermediateCa: string
+  /** Certificates of servers that are their own authority. */
+  readonly selfSigned: Readonly<Record<ServerName, string>>
   /** Client certificates of the user `contract`, group `rows`. */
   readonly clients: Readonly<Record<KeyForm, Identity>>
 }
@@ -49,7 +51,7 @@ export interface TlsOptions {
    */
   readonly name?: ServerName | undefined
   /** Who has signed the certificate: `ca` unless told. The server sends the certificate of an intermediate too. */
-  readonly signedBy?: "intermediateCa" | undefined
+  readonly signedBy?: "intermediateCa" | "itself" | undefined
   /** Whether a connection without a client certificate is refused. One is always asked for. */
   readonly demandClient?: boolean | undefined
   /** The highest version offered; 1.3 unless told. */

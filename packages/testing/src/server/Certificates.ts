@@ -198,3 +198,15 @@ export const make: Effect.Effect<Authority> = Effect.gen(function*() {
   const cert = yield* certify(subject, keys.publicKey, subject, keys.privateKey, authorityExtensions())
   return authority(subject, keys, cert)
 })
+
+/** A server's certificate that is its own authority, as `openssl req -x509` makes it. All have one subject. */
+export const selfSigned = Effect.fnUntraced(function*(names: ReadonlyArray<string>): Effect.fn.Return<Identity> {
+  const subject: Subject = { commonName: "effect-k8s-test-server" }
+  const keys = yield* generateKeys("EC")
+  const extensions = [
+    extension(oid.basicConstraints, true, new pkijs.BasicConstraints({ cA: true }).toSchema()),
+    alternativeNames(names)
+  ]
+  const cert = yield* certify(subject, keys.publicKey, subject, keys.privateKey, extensions)
+  return { cert, key: yield* privateKey(keys) }
+})

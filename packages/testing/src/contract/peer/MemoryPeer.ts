@@ -25,6 +25,7 @@ export const layer: Layer.Layer<Peer | Platform> = Layer.effectContext(Effect.sy
       ca: "",
       otherCa: "",
       intermediateCa: "",
+      selfSigned: { "cluster.test": "", "other.test": "" },
       clients: { "EC PKCS#8": none, "EC SEC1": none, "RSA PKCS#8": none, "RSA PKCS#1": none }
     },
     listen: Effect.fnUntraced(function*(options) {

@@ -52,11 +52,13 @@ export const make: Effect.Effect<Peer["Service"]> = Effect.gen(function*() {
       "other.test": plain(yield* issue(subjects["other.test"]))
     }
   })
+  const selfSigned = yield* serversOf(Authority.selfSigned)
   const servers = {
     ca: yield* serversOf(authority.issueServer),
     intermediateCa: yield* serversOf((names) =>
       Effect.map(intermediate.issueServer(names), ({ cert, key }) => ({ cert: cert + intermediate.cert, key }))
-    )
+    ),
+    itself: selfSigned
   }
   const tlsOptions = (options: TlsOptions | undefined, isServer: boolean): Tls.TlsOptions | undefined =>
     options === undefined ? undefined : {
@@ -72,6 +74,10 @@ export const make: Effect.Effect<Peer["Service"]> = Effect.gen(function*() {
       ca: authority.cert,
       otherCa: other.cert,
       intermediateCa: intermediate.cert,
+      selfSigned: {
+        "cluster.test": selfSigned["cluster.test"].cert,
+        "other.test": selfSigned["other.test"].cert
+      },
       clients
     },
     listen: Effect.fnUntraced(function*(options) {

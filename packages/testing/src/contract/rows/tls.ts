@@ -1,7 +1,9 @@
 /**
  * Rows about TLS, addresses and the version of HTTP.
  */
+import type { Endpoint } from "@effect-k8s/core/Endpoint"
 import * as Effect from "effect/Effect"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Redacted from "effect/Redacted"
 import { Adapter } from "../Adapter.ts"
 import { connect, get, see, seenThrough, serve, urlOf } from "../exchange.ts"
@@ -11,6 +13,9 @@ import { check, failsWith, group, type Row, same, withTls } from "../Row.ts"
 const { each, one } = group("TLS")
 
 const keyForms: ReadonlyArray<KeyForm> = ["EC PKCS#8", "EC SEC1", "RSA PKCS#8", "RSA PKCS#1"]
+
+const post = ({ url }: Endpoint, path: string, body: string): HttpClientRequest.HttpClientRequest =>
+  HttpClientRequest.bodyText(HttpClientRequest.post(new URL(path, url)), body)
 
 const clientCertificate = (form: KeyForm) =>
   Effect.map(Peer, ({ certificates }) => {
@@ -55,6 +60,33 @@ export const rows: ReadonlyArray<Row> = [
       const { endpoint } = yield* serve({ tls: {} })
       const { intermediateCa } = (yield* Peer).certificates
       yield* failsWith(seenThrough(withTls(endpoint, { ca: intermediateCa }), channel), "CertificateRejected")
+    })
+  ),
+
+  ...each(
+    "trusts a server whose certificate is its own authority, again and again",
+    Effect.fnUntraced(function*(channel) {
+      const { endpoint } = yield* serve({ tls: { signedBy: "itself" } })
+      const { selfSigned } = (yield* Peer).certificates
+      const transport = yield* connect(withTls(endpoint, { ca: selfSigned["cluster.test"] }))
+      for (let i = 0; i < 3; i++) {
+        const seen = yield* see(transport, channel, post(endpoint, "seen", "body"))
+        yield* same([seen.method, seen.body], channel === "upgrade" ? ["POST", ""] : ["POST", "body"], "request")
+      }
+    })
+  ),
+
+  ...each(
+    "rejects a certificate that is its own authority but for another name, or has the name of the one that is trusted",
+    Effect.fnUntraced(function*(channel) {
+      const { selfSigned } = (yield* Peer).certificates
+      for (const name of ["other.test", "cluster.test"] as const) {
+        const { endpoint } = yield* serve({ tls: { signedBy: "itself", name } })
+        const trusting = withTls(endpoint, { ca: selfSigned["other.test"] })
+        yield* failsWith(seenThrough(trusting, channel), "CertificateRejected")
+      }
+      const { endpoint } = yield* serve({ tls: { signedBy: "itself" } })
+      yield* failsWith(seenThrough(endpoint, channel), "CertificateRejected")
     })
   ),
 
