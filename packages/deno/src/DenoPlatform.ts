@@ -1,6 +1,6 @@
 /**
- * The transports of Deno: `fetch` for requests, with HTTP/2 where the server speaks it, and connections of Deno with an
- * HTTP/1.1 of our own for upgrades and for what `fetch` cannot reach.
+ * The transports of Deno: `fetch` for requests, with HTTP/2 where the server speaks it, and an HTTP/1.1 of our own for
+ * streams, for upgrades and for what `fetch` cannot reach.
  *
  * No unstable flag is needed. `--allow-net=HOST:PORT` of the API server, or of its proxy, is enough; a dialler needs what
  * it opens. What is missing is `PermissionDenied`, which names the flag.
@@ -19,6 +19,7 @@ import * as Connector from "./internal/connector.ts"
 import type { HttpClientOptions } from "./internal/deno.ts"
 import * as FetchClient from "./internal/fetchClient.ts"
 import * as Http1Client from "./internal/http1Client.ts"
+import * as Tcp from "./internal/tcp.ts"
 import { upgrade } from "./internal/upgrade.ts"
 
 const unsupported = (option: string, hint: string): TransportError =>
@@ -29,7 +30,9 @@ const unsupported = (option: string, hint: string): TransportError =>
  * scope destroys them.
  *
  * Streams use HTTP/1.1, one connection each: over HTTP/2 Deno keeps a single connection, on which 250 watches would hold
- * up all others, and one stream that nobody reads would too. Requests to an endpoint with a proxy, a dialler, a server
+ * up all others, and one stream that nobody reads would too. And `fetch` never probes a peer that is silent: a watch whose
+ * server is gone without a word would wait for ever, as a request does by `fetch` that waits for its answer then. Peers of
+ * streams are probed when they have been silent for a minute. Requests to an endpoint with a proxy, a dialler, a server
  * name or without verification use HTTP/1.1 as well, and so do those to a server whose certificate is its own authority.
  *
  * Fails with `UnsupportedOption` for a proxy together with a dialler; with `TlsFailed` when a certificate or key cannot
@@ -52,23 +55,21 @@ export const transport = Effect.fnUntraced(function*(
     )
   }
   const classifier = classify(endpoint)
-  const connector = yield* Connector.make(endpoint)
-  const send = yield* Http1Client.make(connector, classifier)
-  const byFetch = (http2: boolean) =>
-    FetchClient.make({
-      client: { ...fetchOptions(endpoint), http2 },
-      classify: classifier,
-      unusable: (cause) => new TransportError({ reason: new TlsFailed({ address: address(endpoint), cause }) }),
-      instead: send,
-      explain: (error) => explain(endpoint, connector, classifier, error)
-    })
-  const http = yield* byFetch(true)
+  const connector = yield* Connector.make(endpoint, Tcp.connect)
+  const send = yield* Http1Client.make(yield* Connector.make(endpoint, Tcp.connectProbed), classifier)
+  const http = yield* FetchClient.make({
+    client: fetchOptions(endpoint),
+    classify: classifier,
+    unusable: (cause) => new TransportError({ reason: new TlsFailed({ address: address(endpoint), cause }) }),
+    instead: send,
+    explain: (error) => explain(endpoint, connector, classifier, error)
+  })
   const direct = endpoint.proxy === undefined && endpoint.dial === undefined &&
     endpoint.tls?.serverName === undefined && endpoint.tls?.insecureSkipVerify !== true && !FetchClient.mayUseProxy()
   const bySend = HttpClient.make(send)
   return Transport.of({
     http: direct ? http : bySend,
-    streaming: direct ? yield* byFetch(false) : bySend,
+    streaming: bySend,
     upgrade: (request) => upgrade(connector, classifier, request),
     classify: classifier
   })

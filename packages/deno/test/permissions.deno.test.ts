@@ -79,6 +79,14 @@ describe("without permission", () => {
         assert.deepStrictEqual(await run([`--allow-net=${host}`], [channel, url]), { value })
       }))
 
+    it(`${channel} fails with the flag for the name of the server, which is enough`, () =>
+      server(async (byAddress) => {
+        const { host, href } = new URL(byAddress.replace("127.0.0.1", "localhost"))
+        const { flag, reason } = await run([], [channel, href])
+        assert.deepStrictEqual([reason, flag], ["PermissionDenied", `--allow-net=${host}`])
+        assert.deepStrictEqual(await run([`--allow-net=${host}`], [channel, href]), { value })
+      }))
+
     it(`${channel} fails with the flag for the proxy, although the server is allowed`, () =>
       server(async (url, host) => {
         const { flag, reason } = await run([`--allow-net=${host}`], [channel, url, "http://127.0.0.1:3128"])

@@ -15,11 +15,11 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import { tlsReason, unreachable } from "./classify.ts"
-import { deno, type TcpConn } from "./deno.ts"
 import * as NodeTls from "./nodeTls.ts"
 import * as ProxyTunnel from "./proxyTunnel.ts"
-import * as RawStream from "./rawStream.ts"
+import type * as RawStream from "./rawStream.ts"
 import * as SocketStream from "./socketStream.ts"
+import type * as Tcp from "./tcp.ts"
 
 /** Connects, for HTTP/1.1. A failure or an interruption leaves nothing open; what succeeds is the caller's to destroy. */
 export type Connector = () => Effect.Effect<RawStream.RawStream, TransportError>
@@ -29,8 +29,6 @@ const connectSeconds = 30
 const handshakeSeconds = 10
 /** How long Go waits for a proxy's answer; a proxy may take long to connect, or never say a word. */
 const tunnelSeconds = 60
-/** Most connections have come or been refused by then. */
-const lateMillis = 1000
 
 /** Connects until the scope ends. */
 export const acquire = (connector: Connector): Effect.Effect<RawStream.RawStream, TransportError, Scope.Scope> =>
@@ -77,33 +75,17 @@ class Attempt {
   }
 }
 
-/**
- * A connection, whose caller has gone when the signal is aborted. Deno 2.9 loses a connection for good, open, that it is
- * told to give up just when it has come: so one that nobody wants any more is waited for a while before it is given up.
- */
-const connectTcp = async (at: Endpoint.Address, signal: AbortSignal): Promise<TcpConn> => {
-  const givenUp = new AbortController()
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const onAbort = (): void => {
-    timer = setTimeout(() => givenUp.abort(), lateMillis)
-  }
-  signal.addEventListener("abort", onAbort)
-  try {
-    return await deno.connect({ hostname: at.host, port: at.port, signal: givenUp.signal })
-  } finally {
-    signal.removeEventListener("abort", onAbort)
-    clearTimeout(timer)
-  }
-}
-
 const promise = <A>(
   run: (signal: AbortSignal) => Promise<A>,
   failed: (cause: unknown) => TransportError
 ): Effect.Effect<A, TransportError> => Effect.tryPromise({ try: run, catch: failed })
 
-/** Dials nothing yet. The scope ends all connections, those that are being made too. */
+/**
+ * Dials nothing yet; `connectTcp` is how it will. The scope ends all connections, those that are being made too.
+ */
 export const make = Effect.fnUntraced(function*(
-  endpoint: Endpoint.Endpoint
+  endpoint: Endpoint.Endpoint,
+  connectTcp: typeof Tcp.connect
 ): Effect.fn.Return<Connector, never, Scope.Scope> {
   const { ca, insecureSkipVerify } = endpoint.tls ?? {}
   const address = Endpoint.address(endpoint)
@@ -120,13 +102,7 @@ export const make = Effect.fnUntraced(function*(
 
   const tcp = (attempt: Attempt, at: Endpoint.Address, failed: (cause: unknown) => TransportError): Opening =>
     within(
-      promise(async (signal) => {
-        const conn = await connectTcp(at, signal)
-        const stream = attempt.opened(RawStream.fromConn(conn))
-        conn.setNoDelay(true)
-        conn.setKeepAlive(true)
-        return stream
-      }, failed),
+      promise(async (signal) => attempt.opened(await connectTcp(at, signal)), failed),
       connectSeconds,
       failed
     )

@@ -40,7 +40,6 @@ export interface HttpClient {
 /** Options of such a pool. */
 export interface HttpClientOptions extends Partial<KeyPair> {
   readonly caCerts?: Array<string>
-  readonly http2?: boolean
   /** In milliseconds. */
   readonly poolIdleTimeout?: number
 }

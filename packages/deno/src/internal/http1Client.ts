@@ -1,6 +1,6 @@
 /**
- * Requests by HTTP/1.1 over connections of a `Connector`: for endpoints that `fetch` cannot reach, through a dialler or a
- * proxy, by another server name, without verification.
+ * Requests by HTTP/1.1 over connections of a `Connector`: for streams, and for endpoints that `fetch` cannot reach, through
+ * a dialler or a proxy, by another server name, without verification.
  */
 import type { TransportError } from "@effect-k8s/core/TransportError"
 import { toHttpClientResponse } from "@effect-k8s/core/WebResponse"

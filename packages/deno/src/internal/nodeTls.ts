@@ -11,7 +11,8 @@ import type * as Endpoint from "@effect-k8s/core/Endpoint"
 import * as Redacted from "effect/Redacted"
 import { Duplex } from "node:stream"
 import * as Tls from "node:tls"
-import type { RawStream } from "./rawStream.ts"
+import * as DuplexStream from "./duplexStream.ts"
+import { type RawStream, release } from "./rawStream.ts"
 
 /** What a connection over TLS is to be. */
 export interface Options extends Pick<Endpoint.Tls, "ca" | "clientCertificate" | "serverName" | "insecureSkipVerify"> {
@@ -23,18 +24,7 @@ type Done = (error?: Error | null) => void
 
 const toError = (cause: unknown): Error => cause instanceof Error ? cause : new Error(String(cause))
 
-const releasedBytes = 16 * 1024
 const pieceBytes = 64 * 1024
-
-/**
- * Gives back the memory of ciphertext that is out. It is nobody's any more, but by themselves collections come late: of what
- * was written tens of MiB would stay. What is small is not worth it.
- */
-const release = ({ buffer, byteLength }: Uint8Array): void => {
-  if (byteLength >= releasedBytes && byteLength === buffer.byteLength && buffer instanceof ArrayBuffer) {
-    buffer.transfer(0)
-  }
-}
 
 /** What makes ciphertext. Deno 2.9 asks it for more by this name. */
 interface Maker {
@@ -167,65 +157,18 @@ const isAddress = (host: string): boolean => host.includes(":") || /^\d+(?:\.\d+
 
 /** The stream within TLS. */
 const plaintext = (socket: Tls.TLSSocket, below: Ciphertext): RawStream => {
-  let waiting:
-    | { readonly resolve: (bytes: Uint8Array | null) => void; readonly reject: (cause: Error) => void }
-    | undefined
-  let end: (() => void) | undefined
-
-  const settle = (deliver: (to: NonNullable<typeof waiting>) => void): void => {
-    if (waiting === undefined) return
-    const to = waiting
-    waiting = undefined
-    below.demand = false
-    deliver(to)
-  }
-  // What was read goes first, even after an error, then the end.
-  const deliver = (): void => {
-    if (waiting === undefined) return
-    const bytes = socket.read() as Uint8Array | null
-    if (bytes !== null) settle(({ resolve }) => resolve(bytes))
-    else end?.()
-  }
-  const finish = (result: (to: NonNullable<typeof waiting>) => void): void => {
-    end ??= () => settle(result)
-    deliver()
-  }
-
-  below.demand = false
-  socket.on("readable", deliver)
-  socket.on("end", () => finish(({ resolve }) => resolve(null)))
-  socket.on("error", (cause) => finish(({ reject }) => reject(cause)))
-  socket.on("close", () => finish(({ reject }) => reject(new Error("the connection is closed"))))
-
-  const whenWritten = (register: (done: Done) => void): Promise<void> =>
-    new Promise((resolve, reject) => {
-      if (socket.destroyed) return reject(below.writeError ?? new Error("the connection is closed"))
-      // A write that waits when the stream is destroyed is not told of it everywhere.
-      const onClose = (): void => reject(below.writeError ?? new Error("the connection is closed"))
-      socket.once("close", onClose)
-      register((error) => {
-        socket.off("close", onClose)
-        const cause = error ?? below.writeError
-        if (cause === undefined || cause === null) resolve()
-        else reject(cause)
-      })
-    })
-
+  const { write, ...stream } = DuplexStream.make(socket, {
+    wanted: (wanted) => {
+      below.demand = wanted
+    },
+    writeError: () => below.writeError
+  })
   return {
-    read: () =>
-      new Promise((resolve, reject) => {
-        waiting = { resolve, reject }
-        deliver()
-        if (waiting !== undefined) below.demand = true
-      }),
+    ...stream,
     // In pieces, because node:tls takes all that it is given at once. Of a write of nothing it never says that it is done.
     write: async (bytes) => {
-      for (let from = 0; from < bytes.length; from += pieceBytes) {
-        const piece = bytes.subarray(from, from + pieceBytes)
-        await whenWritten((done) => socket.write(piece, done))
-      }
+      for (let from = 0; from < bytes.length; from += pieceBytes) await write(bytes.subarray(from, from + pieceBytes))
     },
-    closeWrite: () => whenWritten((done) => socket.end(done)),
     destroy: () => {
       socket.destroy()
       below.destroy()

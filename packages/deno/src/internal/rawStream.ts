@@ -23,6 +23,18 @@ const readBytes = 64 * 1024
 /** Up to here a copy is cheaper than the memory that would stay behind it. */
 const copyBytes = 16 * 1024
 
+const releasedBytes = 16 * 1024
+
+/**
+ * Gives back memory that is nobody's any more: by themselves collections come late, and of what went through tens of MiB
+ * would stay. What is small is not worth it.
+ */
+export const release = ({ buffer, byteLength }: Uint8Array): void => {
+  if (byteLength >= releasedBytes && byteLength === buffer.byteLength && buffer instanceof ArrayBuffer) {
+    buffer.transfer(0)
+  }
+}
+
 /** A connection of Deno. */
 export const fromConn = (conn: TcpConn): RawStream => {
   let buffer = new Uint8Array(readBytes)

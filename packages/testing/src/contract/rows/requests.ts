@@ -23,6 +23,7 @@ import {
 } from "../exchange.ts"
 import { closedPort, Peer, type Seen } from "../Peer.ts"
 import { http2Codes } from "../peer/Behaviour.ts"
+import * as Probes from "../probes.ts"
 import { type Channel, check, eventually, failsWith, group, type Row, same, Unmet } from "../Row.ts"
 
 const { each, one } = group("requests")
@@ -342,6 +343,25 @@ export const rows: ReadonlyArray<Row> = [
         }
       }),
       { channels: ["http", "streaming"], inMemory: tls === undefined }
+    )
+  ),
+
+  // Proxies and NATs drop what is idle without a word: a watch would wait for ever.
+  ...([undefined, {}] as const).flatMap((tls) =>
+    each(
+      `has a peer probed that is silent for a minute${tls === undefined ? "" : ", over TLS"}`,
+      Effect.fnUntraced(function*(channel) {
+        if (!Probes.known) return
+        const { endpoint, listener } = yield* serve({ tls })
+        const transport = yield* connect(endpoint)
+        yield* execute(transport, channel === "http" ? channel : "streaming", get(endpoint, "lines"))
+        yield* eventually(Effect.flatMap(
+          Probes.secondsTo(listener.address.port),
+          (seconds) =>
+            check(seconds.length === 1 && seconds.every((n) => n <= 60), `seconds to the next probe: ${seconds.join()}`)
+        ))
+      }),
+      { channels: ["streaming"] }
     )
   ),
 
