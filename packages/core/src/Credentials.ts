@@ -12,7 +12,10 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Redacted from "effect/Redacted"
+import * as Semaphore from "effect/Semaphore"
 import type { ClientCertificate } from "./Endpoint.ts"
+import * as KeyPair from "./internal/keyPair.ts"
+import * as Pem from "./internal/pem.ts"
 
 /** Credentials could not be had: a token file is gone, a plugin failed. */
 export class CredentialsError extends Data.TaggedError("CredentialsError")<{
@@ -120,6 +123,7 @@ const authorizeWith = (options: Options): Credentials["Service"]["authorize"] =>
  * ```ts
  * import * as Credentials from "@effect-k8s/core/Credentials"
  * import * as Redacted from "effect/Redacted"
+import * as Semaphore from "effect/Semaphore"
  *
  * const credentials = Credentials.make({ token: Redacted.make("a-token"), impersonate: { user: "jane" } })
  * ```
@@ -131,8 +135,9 @@ export const make = (options: Options = {}): Credentials["Service"] =>
     identity: Effect.succeed({ generation: 0, clientCertificate: options.clientCertificate })
   })
 
-// kubelet renews projected tokens well before they expire; client-go reads them again at most once a minute.
-const tokenFileTtlMillis = 60_000
+// What renews tokens and certificates does so well before they expire; client-go reads token files again at most once a
+// minute.
+const fileTtlMillis = 60_000
 
 /**
  * A bearer token from a file, read again once a minute and after a 401.
@@ -155,7 +160,7 @@ export const fromTokenFile = Effect.fnUntraced(function*(
     })
   const current = Effect.gen(function*() {
     const now = yield* Clock.currentTimeMillis
-    if (known !== undefined && now - known.readAt < tokenFileTtlMillis) return known.authorize
+    if (known !== undefined && now - known.readAt < fileTtlMillis) return known.authorize
     const previous = known
     const refusalsBefore = refusals
     return yield* fs.readFileString(path).pipe(
@@ -180,5 +185,87 @@ export const fromTokenFile = Effect.fnUntraced(function*(
       return true
     }),
     identity: Effect.succeed({ generation: 0, clientCertificate: options.clientCertificate })
+  })
+})
+
+/** The files of a client certificate, PEM each; one file may hold both. */
+export interface CertificateFiles {
+  readonly cert: string
+  readonly key: string
+}
+
+/**
+ * The credentials with the client certificate of files, read again once a minute and after a 401. New connections present
+ * what the files hold then; those that are there stay as they are.
+ *
+ * While a file cannot be read, or the certificate is of another key (it was replaced, its key not yet), the pair before
+ * is presented. `identity` fails with `CredentialsError` when the files cannot be read and no earlier pair is known.
+ */
+export const withCertificateFiles = Effect.fnUntraced(function*(
+  credentials: Credentials["Service"],
+  files: CertificateFiles
+): Effect.fn.Return<Credentials["Service"], never, FileSystem.FileSystem> {
+  const fs = yield* FileSystem.FileSystem
+  // Of two that read at once, the one that has read the older pair could be the later.
+  const reading = yield* Semaphore.make(1)
+  let known: { readonly identity: Identity; readonly cert: string; readonly key: string } | undefined
+  let readAt: number | undefined
+  // As of the token file: what was being read while a request was refused may be what was refused.
+  let refusals = 0
+
+  const unusable = (path: string, what: string, cause?: unknown): CredentialsError =>
+    new CredentialsError({
+      description:
+        `the file ${path} of the client certificate ${what}; check what it holds, and that this process may read it`,
+      cause
+    })
+  const read = (path: string) =>
+    Effect.mapError(fs.readFileString(path), (cause) => unusable(path, "could not be read", cause))
+  const check = (path: string, text: string, kind: Pem.Kind) =>
+    Pem.holds(text, kind) ? Effect.void : Effect.fail(unusable(path, `has no PEM block of the kind ${kind}`))
+  const readPair = Effect.gen(function*() {
+    const cert = yield* read(files.cert)
+    // One file of both is read once: between two readings it may be replaced.
+    const key = files.key === files.cert ? cert : yield* read(files.key)
+    yield* check(files.cert, cert, "CERTIFICATE")
+    yield* check(files.key, key, "PRIVATE KEY")
+    return { cert, key }
+  })
+
+  const identity = Effect.gen(function*() {
+    const now = yield* Clock.currentTimeMillis
+    const previous = known
+    if (previous !== undefined && readAt !== undefined && now - readAt < fileTtlMillis) return previous.identity
+    const refusalsBefore = refusals
+    const isUnchanged = (pair: CertificateFiles): boolean => pair.cert === previous?.cert && pair.key === previous.key
+    return yield* readPair.pipe(
+      Effect.filterOrFail(
+        (pair) => previous === undefined || isUnchanged(pair) || KeyPair.belongTogether(pair),
+        () => unusable(files.cert, `is of another key than that of ${files.key}`)
+      ),
+      Effect.map((pair) => {
+        const next = previous !== undefined && isUnchanged(pair) ? previous : {
+          ...pair,
+          identity: {
+            generation: previous === undefined ? 0 : previous.identity.generation + 1,
+            clientCertificate: { cert: pair.cert, key: Redacted.make(pair.key) }
+          }
+        }
+        known = next
+        if (refusals === refusalsBefore) readAt = now
+        return next.identity
+      }),
+      Effect.catch((error) => previous === undefined ? Effect.fail(error) : Effect.succeed(previous.identity))
+    )
+  })
+
+  return Credentials.of({
+    authorize: credentials.authorize,
+    invalidate: Effect.map(credentials.invalidate, () => {
+      readAt = undefined
+      refusals++
+      return true
+    }),
+    identity: Semaphore.withPermit(reading, identity)
   })
 })

@@ -15,6 +15,7 @@ import { variable } from "./internal/environment.ts"
 import * as KubeConfigFile from "./internal/kubeConfigFile.ts"
 import { looksLikeData } from "./internal/kubeConfigReference.ts"
 import * as KubeConfigRules from "./internal/kubeConfigRules.ts"
+import * as Pem from "./internal/pem.ts"
 import {
   DataInsteadOfPath,
   FileMissing,
@@ -271,20 +272,15 @@ const readReferenced = Effect.fnUntraced(function*(
   return yield* new KubeConfigError({ reason: new ReferencedFileUnreadable({ ...place, path }) })
 })
 
-const pemBlocks = {
-  "CERTIFICATE": /-----BEGIN CERTIFICATE-----/,
-  "PRIVATE KEY": /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/
-} as const
-
 // Checked here, because a runtime may pass over what is not PEM and trust nobody, without a word.
 const readPem = Effect.fnUntraced(function*(
   source: KubeConfigRules.Source,
-  expected: keyof typeof pemBlocks
+  expected: Pem.Kind
 ): Effect.fn.Return<string, KubeConfigError, FileSystem.FileSystem | Path.Path> {
   const { path, text }: Read = "path" in source
     ? yield* readReferenced(source.place, source.path)
     : { text: Redacted.value(source.text) }
-  if (pemBlocks[expected].test(text)) return text
+  if (Pem.holds(text, expected)) return text
   return yield* new KubeConfigError({ reason: new InvalidPem({ ...source.place, path, expected }) })
 })
 
@@ -295,11 +291,12 @@ const readCertificate = Effect.fnUntraced(function*(
   return { cert, key: Redacted.make(yield* readPem(certificate.key, "PRIVATE KEY")) }
 })
 
-const makeCredentials = Effect.fnUntraced(function*(
-  identity: KubeConfigRules.Identity
+/** What goes with requests, and a certificate that stays as it is. */
+const makeAuthorisation = Effect.fnUntraced(function*(
+  identity: KubeConfigRules.Identity,
+  clientCertificate: ClientCertificate | undefined
 ): Effect.fn.Return<Credentials.Credentials["Service"], KubeConfigError, FileSystem.FileSystem | Path.Path> {
   const { impersonate, password, token, tokenFile, username } = identity
-  const clientCertificate = identity.certificate && (yield* readCertificate(identity.certificate))
   const fixed = Credentials.make({ token, username, password, clientCertificate, impersonate })
   if (tokenFile === undefined) return fixed
   if (token === undefined) yield* readReferenced(tokenFile.place, tokenFile.path)
@@ -315,6 +312,21 @@ const makeCredentials = Effect.fnUntraced(function*(
   }
 })
 
+const makeCredentials = Effect.fnUntraced(function*(
+  identity: KubeConfigRules.Identity
+): Effect.fn.Return<Credentials.Credentials["Service"], KubeConfigError, FileSystem.FileSystem | Path.Path> {
+  const { certificate } = identity
+  if (certificate === undefined) return yield* makeAuthorisation(identity, undefined)
+  const clientCertificate = yield* readCertificate(certificate)
+  const { cert, key } = certificate
+  // As in client-go, where one of the two is data, neither is read again.
+  if (!("path" in cert) || !("path" in key)) return yield* makeAuthorisation(identity, clientCertificate)
+  return yield* Credentials.withCertificateFiles(yield* makeAuthorisation(identity, undefined), {
+    cert: yield* locate(cert.place, cert.path),
+    key: yield* locate(key.place, key.path)
+  })
+})
+
 /** Which context to use. */
 export interface ResolveOptions {
   /** Instead of the current context. */
@@ -327,6 +339,7 @@ export interface ResolveOptions {
  *
  * - `*-data` wins over the file of the same key; `insecure-skip-tls-verify` drops the certificate authority.
  * - A `tokenFile` is read again as it changes; a `token` beside it serves while the file cannot be read.
+ * - So are a `client-certificate` and its `client-key`, where both are files: see `Credentials.withCertificateFiles`.
  * - Over plain HTTP no credentials are sent, only the headers of an impersonation, as kubectl does.
  * - The URL keeps its path, without a slash at the end.
  *
