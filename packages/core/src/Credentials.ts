@@ -65,10 +65,17 @@ export interface Options {
   readonly impersonate?: Impersonation | undefined
 }
 
+const encoder = new TextEncoder()
+
+// Header values are bytes, one a character, and adapters send them so. These are the bytes of UTF-8, as kubectl sends:
+// otherwise one runtime would refuse a name, and another send that of somebody else.
+const byteString = (value: string): string =>
+  Array.from(encoder.encode(value), (byte) => String.fromCharCode(byte)).join("")
+
 // Bytes that a header name may not hold, and `%` itself, are percent-encoded; keys compare in lower case.
 const encodeExtraKey = (key: string): string =>
   Array.from(
-    new TextEncoder().encode(key.toLowerCase()),
+    encoder.encode(key.toLowerCase()),
     (byte) => {
       const char = String.fromCharCode(byte)
       return /[a-z0-9!#$&'*+.^_`|~-]/.test(char) ? char : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`
@@ -77,20 +84,24 @@ const encodeExtraKey = (key: string): string =>
 
 const impersonationHeaders = (impersonate: Impersonation | undefined): Record<string, string> => {
   if (impersonate === undefined) return {}
-  const headers: Record<string, string> = { "impersonate-user": impersonate.user }
-  if (impersonate.uid !== undefined) headers["impersonate-uid"] = impersonate.uid
+  const lines = (values: ReadonlyArray<string>): string => values.map(byteString).join("\n")
+  const headers: Record<string, string> = { "impersonate-user": byteString(impersonate.user) }
+  if (impersonate.uid !== undefined) headers["impersonate-uid"] = byteString(impersonate.uid)
   if (impersonate.groups !== undefined && impersonate.groups.length > 0) {
-    headers["impersonate-group"] = impersonate.groups.join("\n")
+    headers["impersonate-group"] = lines(impersonate.groups)
   }
   for (const [key, values] of Object.entries(impersonate.extra ?? {})) {
-    if (values.length > 0) headers[`impersonate-extra-${encodeExtraKey(key)}`] = values.join("\n")
+    if (values.length > 0) headers[`impersonate-extra-${encodeExtraKey(key)}`] = lines(values)
   }
   return headers
 }
 
 // A line feed in a header value is where the transport begins another header of the same name: in a value of ours it
-// would add a group, or a second authorization.
-const isOneLine = (value: string): boolean => !/[\r\n]/.test(value)
+// would add a group, or a second authorization. Other control characters no header can hold, and half of a surrogate pair
+// UTF-8 cannot: it would become another character, and so another name.
+const canBeSent = (value: string): boolean => !/(?![\t\u0080-\u009f])\p{Cc}/u.test(value) && value.isWellFormed()
+
+const notSent = "contains a character that cannot be sent (a line break, another control character, or half of one)"
 
 const authorizeWith = (options: Options): Credentials["Service"]["authorize"] => {
   const { impersonate, password, token, username } = options
@@ -101,14 +112,15 @@ const authorizeWith = (options: Options): Credentials["Service"]["authorize"] =>
     ...(impersonate?.groups ?? []),
     ...Object.values(impersonate?.extra ?? {}).flat()
   ]
-  if (!values.every(isOneLine)) {
-    return () => Effect.fail(new CredentialsError({ description: "a value to impersonate contains a line break" }))
+  if (!values.every(canBeSent)) {
+    return () => Effect.fail(new CredentialsError({ description: `a value to impersonate ${notSent}` }))
   }
-  if (token !== undefined && !isOneLine(Redacted.value(token))) {
-    return () => Effect.fail(new CredentialsError({ description: "the bearer token contains a line break" }))
+  if (token !== undefined && !canBeSent(Redacted.value(token))) {
+    return () => Effect.fail(new CredentialsError({ description: `the bearer token ${notSent}` }))
   }
+  const bearer = token && Redacted.make(byteString(Redacted.value(token)))
   return (request) => {
-    if (token !== undefined) request = HttpClientRequest.bearerToken(request, token)
+    if (bearer !== undefined) request = HttpClientRequest.bearerToken(request, bearer)
     else if (username !== undefined) {
       request = HttpClientRequest.basicAuth(request, username, password ?? Redacted.make(""))
     }

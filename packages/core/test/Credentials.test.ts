@@ -216,6 +216,33 @@ describe("impersonation", () => {
       })
   )
 
+  it.effect("sends the UTF-8 of names, a byte a character, as kubectl does", () =>
+    Effect.gen(function*() {
+      const { "impersonate-user": user, ...others } = yield* impersonate({
+        user: "Jürgen €\u0085",
+        uid: "ß",
+        groups: ["dév\tops", "à"],
+        extra: { scopes: ["😀", "plain"] }
+      })
+      assert.strictEqual(Buffer.from(user ?? "", "latin1").toString("utf8"), "Jürgen €\u0085")
+      assert.strictEqual(user, "J\u00c3\u00bcrgen \u00e2\u0082\u00ac\u00c2\u0085")
+      const utf8 = (text: string): string => Buffer.from(text, "utf8").toString("latin1")
+      assert.deepStrictEqual(others, {
+        "impersonate-uid": utf8("ß"),
+        "impersonate-group": `${utf8("dév\tops")}\n${utf8("à")}`,
+        "impersonate-extra-scopes": `${utf8("😀")}\nplain`
+      })
+    }))
+
+  for (const unsendable of ["\0", "\u0007", "\u001f", "\u007f", "\ud83d"]) {
+    it.effect(`refuses a name with U+${unsendable.charCodeAt(0).toString(16)}, which would be another name or none`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(impersonate({ user: "jane", groups: ["dev", `d${unsendable}v`] }))
+        assert.strictEqual(error._tag, "CredentialsError")
+        assert.include(error.message, "to impersonate")
+      }))
+  }
+
   const smuggled: ReadonlyArray<readonly [string, Credentials.Impersonation]> = [
     ["a group", { user: "jane", groups: ["dev\nsystem:masters"] }],
     ["a user", { user: "jane\nroot" }],
@@ -233,10 +260,19 @@ describe("impersonation", () => {
 })
 
 describe("a bearer token", () => {
-  it.effect("with a line break is refused, and not shown", () =>
+  for (const unsendable of ["\n", "\r", "\u0001", "\u007f", "\udc00"]) {
+    it.effect(`with U+${unsendable.charCodeAt(0).toString(16)} is refused, and not shown`, () =>
+      Effect.gen(function*() {
+        const token = Redacted.make(`S3CRET${unsendable}S3CRET`)
+        const error = yield* Effect.flip(headersOf(Credentials.make({ token })))
+        assert.include(error.message, "line break")
+        assert.notInclude(JSON.stringify(error) + error.message, "S3CRET")
+      }))
+  }
+
+  it.effect("outside of ASCII is sent as UTF-8, a byte a character", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(headersOf(Credentials.make({ token: Redacted.make("S3CRET\nS3CRET") })))
-      assert.include(error.message, "line break")
-      assert.notInclude(error.message, "S3CRET")
+      const headers = yield* headersOf(Credentials.make({ token: Redacted.make("tökén") }))
+      assert.strictEqual(headers["authorization"], `Bearer ${Buffer.from("tökén", "utf8").toString("latin1")}`)
     }))
 })

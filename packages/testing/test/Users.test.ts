@@ -100,6 +100,26 @@ describe("who is asking", () => {
       })
     }))
 
+  it.effect("has a name that is UTF-8, whose bytes the frontend gives as characters", () =>
+    Effect.gen(function*() {
+      const { client } = yield* start()
+      const bytes = (text: string): string => Buffer.from(text, "utf8").toString("latin1")
+      const answer = yield* client.request("/apis/authentication.k8s.io/v1/selfsubjectreviews", {
+        method: "POST",
+        body: {},
+        headers: {
+          "Impersonate-User": bytes("jürgen"),
+          "Impersonate-Group": bytes("développeurs"),
+          "Impersonate-Extra-Scopes": bytes("à")
+        }
+      })
+      assert.deepStrictEqual(answer.at("status", "userInfo"), {
+        username: "jürgen",
+        groups: ["développeurs", "system:authenticated"],
+        extra: { scopes: ["à"] }
+      })
+    }))
+
   it.effect("can ask what they may do", () =>
     Effect.gen(function*() {
       const { as } = yield* start()

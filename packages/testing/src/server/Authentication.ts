@@ -51,6 +51,10 @@ export const withoutToken = (request: ServerRequest): ServerRequest => {
   return { ...request, headers: new Map(request.headers).set("sec-websocket-protocol", [others.join(", ")]) }
 }
 
+// Node gives the bytes of a header value as characters; Go, and so a real server, reads them as UTF-8.
+const textOf = (value: string): string => decoder.decode(Uint8Array.from(value, (char) => char.charCodeAt(0)))
+const decoder = new TextDecoder()
+
 /** Knows these tokens, and believes every client certificate that the frontend has verified. */
 export const make = (known: ReadonlyMap<string, UserInfo>): Authenticator => {
   const tokens = new Map(known)
@@ -65,7 +69,7 @@ export const make = (known: ReadonlyMap<string, UserInfo>): Authenticator => {
       if (certificate !== undefined) {
         return authenticated({ name: certificate.user, groups: certificate.groups })
       }
-      const bearer = /^Bearer +(\S+)$/i.exec(request.headers.get("authorization")?.[0] ?? "")?.[1]
+      const bearer = /^Bearer +(\S+)$/i.exec(textOf(request.headers.get("authorization")?.[0] ?? ""))?.[1]
       const token = bearer ?? protocolToken(request)
       return token === undefined ? undefined : withToken(token)
     },
@@ -92,13 +96,14 @@ export const impersonate = (
   request: ServerRequest,
   authorizer: Authorizer
 ): Result.Result<UserInfo, BodyResponse> => {
-  const first = (name: string): string | undefined => request.headers.get(name)?.[0]
+  const all = (name: string): ReadonlyArray<string> => (request.headers.get(name) ?? []).map(textOf)
+  const first = (name: string): string | undefined => all(name)[0]
   const name = first("impersonate-user")
   const uid = first("impersonate-uid")
-  const groups = request.headers.get("impersonate-group") ?? []
+  const groups = all("impersonate-group")
   const extra: Record<string, ReadonlyArray<string>> = {}
   for (const [header, values] of request.headers) {
-    if (header.startsWith(extraPrefix)) extra[decodePart(header.slice(extraPrefix.length))] = values
+    if (header.startsWith(extraPrefix)) extra[decodePart(header.slice(extraPrefix.length))] = values.map(textOf)
   }
   if (name === undefined) {
     if (groups.length === 0 && uid === undefined && Object.keys(extra).length === 0) return Result.succeed(user)
