@@ -7,25 +7,22 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
-import type { PlatformError } from "effect/PlatformError"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Credentials from "./Credentials.ts"
-import type { ClientCertificate, Endpoint } from "./Endpoint.ts"
+import type { Endpoint } from "./Endpoint.ts"
 import { variable } from "./internal/environment.ts"
+import * as InCluster from "./internal/inCluster.ts"
+import * as KubeConfigCredentials from "./internal/kubeConfigCredentials.ts"
 import * as KubeConfigFile from "./internal/kubeConfigFile.ts"
-import { looksLikeData } from "./internal/kubeConfigReference.ts"
 import * as KubeConfigRules from "./internal/kubeConfigRules.ts"
-import * as Pem from "./internal/pem.ts"
+import { isMissing, readPem, readText } from "./internal/referencedFile.ts"
 import {
-  DataInsteadOfPath,
   FileMissing,
   FileUnreadable,
-  InvalidPem,
   InvalidServer,
   KubeConfigError,
   NoConfiguration,
   NotInCluster,
-  ReferencedFileMissing,
   ReferencedFileUnreadable
 } from "./KubeConfigError.ts"
 import type { Place } from "./KubeConfigError.ts"
@@ -141,8 +138,6 @@ export const merge = (configs: ReadonlyArray<KubeConfig>): KubeConfig => ({
   users: firstOfEachName(configs.flatMap((config) => config.users))
 })
 
-const isMissing = (error: PlatformError): boolean => error.reason._tag === "NotFound"
-
 // PowerShell writes UTF-16 when output is redirected.
 const decodeText = (bytes: Uint8Array): string => {
   const encoding = bytes[0] === 0xff && bytes[1] === 0xfe
@@ -240,93 +235,6 @@ export const load = Effect.fnUntraced(function*(
   return yield* new KubeConfigError({ reason: new NoConfiguration(places) })
 })
 
-/** The path of a file that a kubeconfig names: relative to the directory of the kubeconfig. */
-const locate = Effect.fnUntraced(function*(
-  place: Place,
-  reference: string
-): Effect.fn.Return<string, never, Path.Path> {
-  const path = yield* Path.Path
-  return path.resolve(path.dirname(place.file), reference)
-})
-
-interface Read {
-  readonly text: string
-  readonly path?: string | undefined
-}
-
-const readReferenced = Effect.fnUntraced(function*(
-  place: Place,
-  reference: string
-): Effect.fn.Return<Read, KubeConfigError, FileSystem.FileSystem | Path.Path> {
-  const fs = yield* FileSystem.FileSystem
-  const path = yield* locate(place, reference)
-  const text = yield* Effect.mapError(fs.readFileString(path), (cause) =>
-    new KubeConfigError({
-      reason: looksLikeData(reference)
-        ? new DataInsteadOfPath(place)
-        : isMissing(cause)
-        ? new ReferencedFileMissing({ ...place, path })
-        : new ReferencedFileUnreadable({ ...place, path, cause })
-    }))
-  if (text.trim() !== "") return { text, path }
-  return yield* new KubeConfigError({ reason: new ReferencedFileUnreadable({ ...place, path }) })
-})
-
-// Checked here, because a runtime may pass over what is not PEM and trust nobody, without a word.
-const readPem = Effect.fnUntraced(function*(
-  source: KubeConfigRules.Source,
-  expected: Pem.Kind
-): Effect.fn.Return<string, KubeConfigError, FileSystem.FileSystem | Path.Path> {
-  const { path, text }: Read = "path" in source
-    ? yield* readReferenced(source.place, source.path)
-    : { text: Redacted.value(source.text) }
-  if (Pem.holds(text, expected)) return text
-  return yield* new KubeConfigError({ reason: new InvalidPem({ ...source.place, path, expected }) })
-})
-
-const readCertificate = Effect.fnUntraced(function*(
-  certificate: NonNullable<KubeConfigRules.Identity["certificate"]>
-): Effect.fn.Return<ClientCertificate, KubeConfigError, FileSystem.FileSystem | Path.Path> {
-  const cert = yield* readPem(certificate.cert, "CERTIFICATE")
-  return { cert, key: Redacted.make(yield* readPem(certificate.key, "PRIVATE KEY")) }
-})
-
-/** What goes with requests, and a certificate that stays as it is. */
-const makeAuthorisation = Effect.fnUntraced(function*(
-  identity: KubeConfigRules.Identity,
-  clientCertificate: ClientCertificate | undefined
-): Effect.fn.Return<Credentials.Credentials["Service"], KubeConfigError, FileSystem.FileSystem | Path.Path> {
-  const { impersonate, password, token, tokenFile, username } = identity
-  const fixed = Credentials.make({ token, username, password, clientCertificate, impersonate })
-  if (tokenFile === undefined) return fixed
-  if (token === undefined) yield* readReferenced(tokenFile.place, tokenFile.path)
-  const fromFile = yield* Credentials.fromTokenFile(yield* locate(tokenFile.place, tokenFile.path), {
-    clientCertificate,
-    impersonate
-  })
-  if (token === undefined) return fromFile
-  // client-go sends what the file holds, and falls back to the token while the file cannot be read.
-  return {
-    ...fromFile,
-    authorize: (request) => Effect.catch(fromFile.authorize(request), () => fixed.authorize(request))
-  }
-})
-
-const makeCredentials = Effect.fnUntraced(function*(
-  identity: KubeConfigRules.Identity
-): Effect.fn.Return<Credentials.Credentials["Service"], KubeConfigError, FileSystem.FileSystem | Path.Path> {
-  const { certificate } = identity
-  if (certificate === undefined) return yield* makeAuthorisation(identity, undefined)
-  const clientCertificate = yield* readCertificate(certificate)
-  const { cert, key } = certificate
-  // As in client-go, where one of the two is data, neither is read again.
-  if (!("path" in cert) || !("path" in key)) return yield* makeAuthorisation(identity, clientCertificate)
-  return yield* Credentials.withCertificateFiles(yield* makeAuthorisation(identity, undefined), {
-    cert: yield* locate(cert.place, cert.path),
-    key: yield* locate(key.place, key.path)
-  })
-})
-
 /** Which context to use. */
 export interface ResolveOptions {
   /** Instead of the current context. */
@@ -357,7 +265,7 @@ export const resolve = Effect.fnUntraced(function*(
     contextName: plan.contextName,
     clusterName: plan.clusterName,
     userName: plan.userName,
-    credentials: yield* makeCredentials(plan.identity)
+    credentials: yield* KubeConfigCredentials.make(plan.identity)
   }
 })
 
@@ -367,46 +275,10 @@ export interface InClusterOptions {
   readonly serviceAccount?: string | undefined
 }
 
-const serviceAccountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount"
-
-interface InCluster {
-  readonly host: string | undefined
-  readonly port: string | undefined
-  readonly files: { readonly token: string; readonly ca: string; readonly namespace: string }
-  /** What is missing for it to be one. */
-  readonly missing: ReadonlyArray<string>
-}
-
-const findInCluster = Effect.fnUntraced(function*(
-  options: InClusterOptions
-): Effect.fn.Return<InCluster, KubeConfigError, FileSystem.FileSystem | Path.Path> {
-  const fs = yield* FileSystem.FileSystem
-  const path = yield* Path.Path
-  const directory = options.serviceAccount ?? serviceAccountDirectory
-  const files = {
-    token: path.join(directory, "token"),
-    ca: path.join(directory, "ca.crt"),
-    namespace: path.join(directory, "namespace")
-  }
-  const host = yield* variable("KUBERNETES_SERVICE_HOST")
-  const port = yield* variable("KUBERNETES_SERVICE_PORT")
-  // One that is there but may not be looked at is told when it is read, with what it takes to be permitted.
-  const hasToken = yield* Effect.match(fs.stat(files.token), {
-    onSuccess: (info) => info.type !== "Directory",
-    onFailure: (cause) => !isMissing(cause)
-  })
-  const missing = [
-    ...(host === undefined ? ["KUBERNETES_SERVICE_HOST"] : []),
-    ...(port === undefined ? ["KUBERNETES_SERVICE_PORT"] : []),
-    ...(hasToken ? [] : [files.token])
-  ]
-  return { host, port, files, missing }
-})
-
 const inClusterPlace = (key: string): Place => ({ file: "the in-cluster configuration", key })
 
 const resolveInCluster = Effect.fnUntraced(function*(
-  { files, host = "", missing, port }: InCluster
+  { files, host = "", missing, port }: InCluster.InCluster
 ): Effect.fn.Return<Resolved, KubeConfigError, FileSystem.FileSystem | Path.Path> {
   const fs = yield* FileSystem.FileSystem
   if (missing.length > 0) return yield* new KubeConfigError({ reason: new NotInCluster({ missing }) })
@@ -419,7 +291,7 @@ const resolveInCluster = Effect.fnUntraced(function*(
       })
     })
   }
-  yield* readReferenced(inClusterPlace("token"), files.token)
+  yield* readText(inClusterPlace("token"), files.token)
   // Without the file the runtime's trust store decides, as in client-go.
   const hasCa = yield* Effect.orElseSucceed(fs.exists(files.ca), () => true)
   const ca = hasCa
@@ -452,7 +324,7 @@ const resolveInCluster = Effect.fnUntraced(function*(
 export const inCluster = Effect.fnUntraced(function*(
   options: InClusterOptions = {}
 ): Effect.fn.Return<Resolved, KubeConfigError, FileSystem.FileSystem | Path.Path> {
-  return yield* resolveInCluster(yield* findInCluster(options))
+  return yield* resolveInCluster(yield* InCluster.find(options.serviceAccount))
 })
 
 /** What `loadDefault` takes. */
@@ -486,7 +358,7 @@ export const loadDefault = Effect.fnUntraced(function*(
   const configs = yield* readPlaces(places)
   const config = merge(configs)
   const pod = options.context === undefined && config.currentContext === undefined
-    ? yield* findInCluster(options)
+    ? yield* InCluster.find(options.serviceAccount)
     : undefined
   if (pod?.missing.length === 0) return yield* resolveInCluster(pod)
   if (configs.length > 0) return yield* resolve(config, options)
