@@ -404,7 +404,10 @@ export const layerDefault: Layer.Layer<KubeClient, KubeConfigError, Environment>
   /*#__PURE__*/ Effect.suspend(() => Effect.flatMap(KubeConfig.loadDefault(), fromResolved))
 )
 
-/** The client of a context of the kubeconfig; the current one unless told. */
+/**
+ * The client of a context of the kubeconfig; the current one unless told. In a pod, its namespace is the pod's unless the
+ * context names one.
+ */
 export const layerKubeConfig = (
   options: KubeConfig.ResolveOptions & KubeConfig.LoadOptions = {}
 ): Layer.Layer<KubeClient, KubeConfigError, Environment> =>

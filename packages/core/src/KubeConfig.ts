@@ -235,8 +235,14 @@ export const load = Effect.fnUntraced(function*(
   return yield* new KubeConfigError({ reason: new NoConfiguration(places) })
 })
 
+/** Where the in-cluster configuration is. */
+export interface InClusterOptions {
+  /** The directory of the service account. Default `/var/run/secrets/kubernetes.io/serviceaccount`. */
+  readonly serviceAccount?: string | undefined
+}
+
 /** Which context to use. */
-export interface ResolveOptions {
+export interface ResolveOptions extends InClusterOptions {
   /** Instead of the current context. */
   readonly context?: string | undefined
 }
@@ -250,6 +256,7 @@ export interface ResolveOptions {
  * - So are a `client-certificate` and its `client-key`, where both are files: see `Credentials.withCertificateFiles`.
  * - Over plain HTTP no credentials are sent, only the headers of an impersonation, as kubectl does.
  * - The URL keeps its path, without a slash at the end.
+ * - A context without a namespace means `default`; in a pod that of the pod, by `POD_NAMESPACE` or its service account.
  *
  * Fails when the context does not exist or is incomplete, a file is missing, or a value cannot be used.
  */
@@ -261,19 +268,13 @@ export const resolve = Effect.fnUntraced(function*(
   const ca = plan.tls?.ca && (yield* readPem(plan.tls.ca, "CERTIFICATE"))
   return {
     endpoint: { url: plan.url, tls: plan.tls && { ...plan.tls, ca }, proxy: plan.proxy },
-    namespace: plan.namespace,
+    namespace: plan.namespace ?? (yield* InCluster.namespaceOfPod(options.serviceAccount)),
     contextName: plan.contextName,
     clusterName: plan.clusterName,
     userName: plan.userName,
     credentials: yield* KubeConfigCredentials.make(plan.identity)
   }
 })
-
-/** Where the in-cluster configuration is. */
-export interface InClusterOptions {
-  /** The directory of the service account. Default `/var/run/secrets/kubernetes.io/serviceaccount`. */
-  readonly serviceAccount?: string | undefined
-}
 
 const inClusterPlace = (key: string): Place => ({ file: "the in-cluster configuration", key })
 
@@ -328,7 +329,7 @@ export const inCluster = Effect.fnUntraced(function*(
 })
 
 /** What `loadDefault` takes. */
-export interface DefaultOptions extends ResolveOptions, InClusterOptions {
+export interface DefaultOptions extends ResolveOptions {
   /** The only kubeconfig to use, as kubectl's `--kubeconfig`. */
   readonly file?: string | undefined
 }

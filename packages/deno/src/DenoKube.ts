@@ -14,7 +14,8 @@
  * `layerEndpoint` needs the network only; where the proxy variables may not be read, its requests are of HTTP/1.1, because
  * `fetch` would obey them. Variables may be written in lower case too (`https_proxy`). Where there is no kubeconfig, in a
  * pod, `KUBERNETES_SERVICE_HOST`, `KUBERNETES_SERVICE_PORT` and `POD_NAMESPACE` are read, and
- * `/var/run/secrets/kubernetes.io/serviceaccount`. Local commands need the whole environment, because they inherit it.
+ * `/var/run/secrets/kubernetes.io/serviceaccount`. So they are for a context that names no namespace, which is `default`
+ * where they may not be read. Local commands need the whole environment, because they inherit it.
  *
  * ```ts
  * import * as DenoKube from "@effect-k8s/deno/DenoKube"

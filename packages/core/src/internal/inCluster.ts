@@ -46,3 +46,22 @@ export const find = Effect.fnUntraced(function*(
   ]
   return { host, port, files, missing }
 })
+
+/**
+ * The namespace that a context of a kubeconfig means which names none: that of the pod, as for kubectl, or `default`. What
+ * cannot be read for it is not there: who has a kubeconfig needs none of it.
+ */
+export const namespaceOfPod = (
+  serviceAccount: string | undefined
+): Effect.Effect<string, never, FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function*() {
+    // First, so that a runtime with permissions asks for none of its files outside of a pod.
+    if ((yield* variable("KUBERNETES_SERVICE_HOST")) === undefined) return ""
+    const { files, missing } = yield* find(serviceAccount)
+    if (missing.length > 0) return ""
+    const fs = yield* FileSystem.FileSystem
+    return (yield* variable("POD_NAMESPACE")) ?? (yield* fs.readFileString(files.namespace)).trim()
+  }).pipe(
+    Effect.orElseSucceed(() => ""),
+    Effect.map((namespace) => namespace === "" ? "default" : namespace)
+  )

@@ -46,7 +46,7 @@ export interface Plan {
   readonly contextName: string
   readonly clusterName: string
   readonly userName: string | undefined
-  readonly namespace: string
+  readonly namespace: string | undefined
   readonly url: URL
   /** Absent for plain HTTP. */
   readonly tls:
@@ -259,7 +259,7 @@ export const plan = (config: KubeConfig, contextName: string | undefined): Check
       contextName: context.name,
       clusterName: cluster.name,
       userName: user?.name,
-      namespace: context.namespace ?? "default",
+      namespace: context.namespace,
       url,
       tls: secure ? yield* tlsOf(cluster) : undefined,
       proxy,
