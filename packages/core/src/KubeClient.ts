@@ -365,7 +365,8 @@ const ownStatus = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Judged, HttpClientError.HttpClientError> {
   const { headers, request, status } = response
   const length = Number(headers["content-length"] ?? Number.NaN)
-  const mayBe = status >= 400 && request.method !== "HEAD" && length > 0 && length <= errorBodyLimit &&
+  // API servers give none above, and a response of the web cannot be made of one.
+  const mayBe = status >= 400 && status < 600 && request.method !== "HEAD" && length > 0 && length <= errorBodyLimit &&
     /^application\/json\b/.test(headers["content-type"] ?? "")
   if (!mayBe) return { response, body: undefined }
   const bytes = yield* response.arrayBuffer

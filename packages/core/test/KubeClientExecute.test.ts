@@ -80,6 +80,19 @@ describe("any request", () => {
       }))
   }
 
+  it.effect("that is answered with a status that HTTP does not know has that answer", () =>
+    Effect.gen(function*() {
+      for (const status of [600, 999]) {
+        const value = Scripted.failure(503, "Unavailable")
+        // `Response` does not take it; what comes from a socket may have it.
+        const answer = Object.defineProperty(sized(value, 500), "status", { value: status })
+        const client = yield* Scripted.clientOf(Scripted.serve(() => answer))
+        const { refusal: refused, response } = yield* client.execute(request, info)
+        assert.isUndefined(refused)
+        assert.deepStrictEqual([response.status, yield* response.json], [status, value])
+      }
+    }))
+
   it.effect("is repeated where the API server says when, and only with a body that can be sent again", () =>
     Effect.gen(function*() {
       const busy = () =>
