@@ -120,6 +120,9 @@ describe("the server", () => {
     const [name, server, expected] of [
       ["keeps a path prefix", "https://host/k8s/clusters/x", "https://host/k8s/clusters/x"],
       ["drops slashes at the end", "https://host/k8s/clusters/x//", "https://host/k8s/clusters/x"],
+      ["keeps an @ in its path", "https://host/a@b/c@d", "https://host/a@b/c@d"],
+      ["keeps an @ in its path behind a port", "https://10.0.0.1:6443/a@b?c", "https://10.0.0.1:6443/a@b"],
+      ["keeps an @ in its path behind an IPv6 address", "https://[::1]:6443/a@b", "https://[::1]:6443/a@b"],
       ["of a bare host", "https://host", "https://host/"],
       ["drops query and fragment", "https://host/p?a=b#c", "https://host/p"],
       ["may be plain HTTP", "http://127.0.0.1:8001", "http://127.0.0.1:8001/"],

@@ -102,6 +102,35 @@ it.effect.prop(
   { arbitrary: { runs: 400 } }
 )
 
+it.effect("a password in the URL of a server is not seen, however it was written", () =>
+  Effect.gen(function*() {
+    for (
+      const server of [
+        "https://jane:S3CRET@host",
+        "https://jane:S3CRET@host/a@b",
+        "https://jane:x/S3CRET@host",
+        "https://jane:x/y@S3CRET@host",
+        "https://jane:S3CRET/@host/path",
+        "https://jane:S3CRET@x/y@host",
+        "https://jane:?S3CRET@host",
+        "https://jane:1234?S3CRET@host",
+        "https://jane/?S3CRET@host",
+        "https://jane:#S3CRET@host",
+        "https://jane:\\/S3CRET@host",
+        "https://jane:1234567/S3CRET@host",
+        "https://:x/S3CRET@host",
+        "https:///jane:x/S3CRET@host",
+        "https:/jane:x/S3CRET@host",
+        "https:jane:x/S3CRET@host",
+        "jane:x/S3CRET@host",
+        "jane:S3CRET@host"
+      ]
+    ) {
+      assert.notInclude(yield* everythingShown(kubeconfig({ cluster: { server } })), "S3CRET", server)
+      assert.strictEqual((yield* reasonOf(resolveParts({ cluster: { server } })))._tag, "InvalidServer", server)
+    }
+  }))
+
 // A key or a token where the path of its file belongs, and what must not be seen of it.
 const Misplaced = Schema.Literals([
   "PEM",

@@ -96,9 +96,15 @@ const presentSecret = (value: Redacted.Redacted | null | undefined): Redacted.Re
 const flag = (value: boolean | string | null | undefined): boolean =>
   typeof value === "string" ? yes.has(value.toLowerCase()) : value === true
 
+// A URL whose host and port are such: what has an @ behind them is its path. Without this, the host could be a user, and what
+// stands in the place of the port a password that should have been percent-encoded.
+const withoutUser = /^https?:\/\/(?:[^\s:@/?#\\[\]]+|\[[\d.:a-f]+\])(?::\d{0,5})?\/[^?#]*(?:[?#][^@]*)?$/i
+
 // A URL may hold a password. It is refused when the cluster is used; until then it must not be printed.
 const withoutUserInfo = (server: string | undefined): string | undefined =>
-  server?.replace(/^([a-z][a-z0-9+.-]*:\/+)?.*@/is, "$1***@")
+  server === undefined || withoutUser.test(server)
+    ? server
+    : server.replace(/^([a-z][a-z0-9+.-]*:\/+)?.*@/is, "$1***@")
 
 type Decoded = typeof File.Type
 
