@@ -169,6 +169,69 @@ describe("texts that are not YAML name the line", () => {
   }
 })
 
+describe("tags are not taken for text", () => {
+  const user = (value: string) => `users:\n- name: u\n  user:\n    username: jane\n    ${value}\n`
+  for (
+    const [name, text, line] of [
+      ["before a value", user("token: !!str s3cret"), 5],
+      ["before a quoted value", user("token: !!str \"s3cret\""), 5],
+      ["before bytes", user("token: !!binary czNjcmV0"), 5],
+      ["of one's own", user("token: !secret s3cret"), 5],
+      ["before a text of several lines", user("token: !!str |\n      s3cret"), 5],
+      ["behind an anchor", user("token: &a !!str s3cret"), 5],
+      ["alone", user("token: !"), 5],
+      ["in a list", user("as-groups:\n    - !!str s3cret"), 6],
+      ["in a list of one line", user("as-groups: [dev, !!str s3cret]"), 5],
+      ["in a mapping of one line", "users:\n- {name: u, user: {token: !!str s3cret}}\n", 2],
+      ["before a mapping", user("exec: !!map {command: s3cret}"), 5],
+      ["before a mapping on more lines", user("exec: !!map\n      command: s3cret"), 5],
+      ["before a key", user("!!str token: s3cret"), 5],
+      ["before a key of one line", "users:\n- {name: u, user: {!!str token: s3cret}}\n", 2],
+      ["with CRLF", user("token: !!str s3cret").replaceAll("\n", "\r\n"), 5]
+    ] as const
+  ) {
+    it.effect(name, () =>
+      Effect.gen(function*() {
+        const problem = "tags are not supported; leave the tag out, or put a text that begins with ! in quotes"
+        yield* reject(text, "NotYaml", { line, problem })
+        assert.notInclude((yield* reasonOf(parse(text))).message, "s3cret")
+      }))
+  }
+
+  for (
+    const [name, value, expected] of [
+      ["in quotes", "\"!!str a\"", "!!str a"],
+      ["in single quotes", "'!a'", "!a"],
+      ["within a text", "a!b !c", "a!b !c"],
+      ["on a line of its own of a text", "a\n      !b", "a !b"],
+      ["in a literal", "|-\n      !a", "!a"],
+      ["in a comment", "a # !b", "a"],
+      ["behind a colon", "a:!b", "a:!b"]
+    ] as const
+  ) {
+    it.effect(`and an exclamation mark ${name} is one`, () =>
+      Effect.gen(function*() {
+        const [parsed] = (yield* parse(user(`token: ${value}`))).users
+        assert.strictEqual(parsed?.token && Redacted.value(parsed.token), expected)
+      }))
+  }
+
+  it.effect("and a quoted key may begin with an exclamation mark", () =>
+    Effect.gen(function*() {
+      const [parsed] = (yield* parse(user("as: bot\n    as-user-extra: {\"!a\": [b], '!c': [d]}"))).users
+      assert.deepStrictEqual(parsed?.asUserExtra, { "!a": ["b"], "!c": ["d"] })
+    }))
+
+  it.effect("and what many aliases stand for is not looked at anew for each", () =>
+    Effect.gen(function*() {
+      const levels = Array.from(
+        { length: 40 },
+        (_, n) => `l${n + 1}: &l${n + 1} [${Array(9).fill(`*l${n}`).join(", ")}]`
+      )
+      yield* parse(["l0: &l0 {a: \"!\"}", ...levels].join("\n"))
+    }))
+})
+
 describe("texts that are not kubeconfigs name the key", () => {
   for (
     const [name, text, key, expected] of [

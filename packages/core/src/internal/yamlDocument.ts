@@ -58,11 +58,50 @@ const withoutQuotes = (message: string): string =>
     .replace(/ '.{2,}'/su, "")
     .replace(/^./u, (first) => first.toLowerCase())
 
+const tag = "tags are not supported; leave the tag out, or put a text that begins with ! in quotes"
+
+// The parser takes a tag for the beginning of a text. In the place of its mark this begins an alias, which nobody can have
+// defined: where a value begins with one, the parser fails, and what is quoted or further on stays a text.
+const alias = "*\0"
+
+const taggedValue = (text: string): number | undefined => {
+  const marked = text.replaceAll("!", alias)
+  return Result.match(read(marked), {
+    onFailure: (message) => message.includes(alias) ? lineOf(marked, message) : undefined,
+    onSuccess: () => undefined
+  })
+}
+
+/** Keys at any depth; what several aliases stand for is looked at once. */
+const keysOf = (value: unknown, seen = new Set<unknown>()): ReadonlyArray<string> => {
+  if (typeof value !== "object" || value === null || seen.has(value)) return []
+  seen.add(value)
+  const keys = Array.isArray(value) ? [] : Object.keys(value)
+  return [...keys, ...Object.values(value).flatMap((member) => keysOf(member, seen))]
+}
+
+// An alias is none where a key begins, but a key is in the text as it is: behind a quote, if it is quoted.
+const taggedKey = (text: string, document: unknown): number | undefined => {
+  for (const key of keysOf(document)) {
+    if (!key.startsWith("!")) continue
+    for (let at = text.indexOf(key); at !== -1; at = text.indexOf(key, at + 1)) {
+      if (!/["']$/.test(text.slice(0, at))) return text.slice(0, at).split("\n").length
+    }
+  }
+  return undefined
+}
+
 /** Reads the first document of a text. A byte order mark and CRLF are accepted; an empty document is `null`. */
 export const parseFirst = (text: string): Result.Result<unknown, Failure> => {
   const document = firstDocument(text)
-  return Result.mapError(
-    read(document),
-    (message) => ({ line: lineOf(document, message), problem: withoutQuotes(message) })
-  )
+  const failsByTag = (line: number) => Result.fail({ line, problem: tag })
+  const ofValue = document.includes("!") ? taggedValue(document) : undefined
+  if (ofValue !== undefined) return failsByTag(ofValue)
+  return Result.match(read(document), {
+    onFailure: (message) => Result.fail({ line: lineOf(document, message), problem: withoutQuotes(message) }),
+    onSuccess: (value) => {
+      const ofKey = document.includes("!") ? taggedKey(document, value) : undefined
+      return ofKey === undefined ? Result.succeed(value) : failsByTag(ofKey)
+    }
+  })
 }
