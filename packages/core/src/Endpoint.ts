@@ -20,7 +20,10 @@ export interface ClientCertificate {
 
 /** TLS settings of an endpoint. Without `ca` the runtime's own trust store is used. */
 export interface Tls {
-  /** PEM text of the certificate authorities to trust, and no others. */
+  /**
+   * PEM text of the certificate authorities to trust. They alone are trusted, but for requests by `fetch` of Deno, which
+   * trusts those beside them that the runtime trusts anyway (`DENO_TLS_CA_STORE`).
+   */
   readonly ca?: string | undefined
   /** The name to send (SNI) and to verify instead of the host of the URL (`tls-server-name`). */
   readonly serverName?: string | undefined
