@@ -93,6 +93,21 @@ export const rows: ReadonlyArray<Row> = [
     )
   ),
 
+  ...([undefined, {}] as const).flatMap((tls) =>
+    each(
+      `sends each character of a header value as the byte that it stands for${tls === undefined ? "" : ", over TLS"}`,
+      Effect.fnUntraced(function*(channel) {
+        const { endpoint } = yield* serve({ tls })
+        // What servers read as UTF-8, the last byte one that looks like a space.
+        const bytes = Buffer.from("jürgen à", "utf8").toString("latin1")
+        const name = "impersonate-user"
+        const request = HttpClientRequest.setHeader(get(endpoint, "seen"), name, bytes)
+        yield* same(values(yield* see(yield* connect(endpoint), channel, request), name), [bytes], "header")
+      }),
+      { inMemory: tls === undefined }
+    )
+  ),
+
   ...each(
     "keeps the path prefix of the URL, the encoding of the path, and the order of the query",
     Effect.fnUntraced(
