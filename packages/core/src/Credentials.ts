@@ -14,7 +14,6 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Redacted from "effect/Redacted"
 import * as Semaphore from "effect/Semaphore"
 import type { ClientCertificate } from "./Endpoint.ts"
-import * as KeyPair from "./internal/keyPair.ts"
 import * as Pem from "./internal/pem.ts"
 
 /** Credentials could not be had: a token file is gone, a plugin failed. */
@@ -252,7 +251,7 @@ export const withCertificateFiles = Effect.fnUntraced(function*(
     const isUnchanged = (pair: CertificateFiles): boolean => pair.cert === previous?.cert && pair.key === previous.key
     return yield* readPair.pipe(
       Effect.filterOrFail(
-        (pair) => previous === undefined || isUnchanged(pair) || KeyPair.belongTogether(pair),
+        (pair) => previous === undefined || isUnchanged(pair) || Pem.belongTogether(pair),
         () => unusable(files.cert, `is of another key than that of ${files.key}`)
       ),
       Effect.map((pair) => {

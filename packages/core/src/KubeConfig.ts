@@ -7,15 +7,13 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import * as Credentials from "./Credentials.ts"
-import type { Endpoint } from "./Endpoint.ts"
+import type { ClientCertificate, Endpoint } from "./Endpoint.ts"
 import { variable } from "./internal/environment.ts"
-import * as InCluster from "./internal/inCluster.ts"
-import * as KubeConfigCredentials from "./internal/kubeConfigCredentials.ts"
 import * as KubeConfigFile from "./internal/kubeConfigFile.ts"
 import * as KubeConfigRules from "./internal/kubeConfigRules.ts"
-import { isMissing, readPem, readText } from "./internal/referencedFile.ts"
+import { isMissing, locate, readPem, readText } from "./internal/referencedFile.ts"
 import {
   FileMissing,
   FileUnreadable,
@@ -235,11 +233,112 @@ export const load = Effect.fnUntraced(function*(
   return yield* new KubeConfigError({ reason: new NoConfiguration(places) })
 })
 
+const readCertificate = Effect.fnUntraced(function*(
+  certificate: NonNullable<KubeConfigRules.Identity["certificate"]>
+): Effect.fn.Return<ClientCertificate, KubeConfigError, FileSystem.FileSystem | Path.Path> {
+  const cert = yield* readPem(certificate.cert, "CERTIFICATE")
+  return { cert, key: Redacted.make(yield* readPem(certificate.key, "PRIVATE KEY")) }
+})
+
+/** What goes with requests, and a certificate that stays as it is. */
+const makeAuthorisation = Effect.fnUntraced(function*(
+  identity: KubeConfigRules.Identity,
+  clientCertificate: ClientCertificate | undefined
+): Effect.fn.Return<Credentials.Credentials["Service"], KubeConfigError, FileSystem.FileSystem | Path.Path> {
+  const { impersonate, password, token, tokenFile, username } = identity
+  const fixed = Credentials.make({ token, username, password, clientCertificate, impersonate })
+  if (tokenFile === undefined) return fixed
+  if (token === undefined) yield* readText(tokenFile.place, tokenFile.path)
+  const fromFile = yield* Credentials.fromTokenFile(yield* locate(tokenFile.place, tokenFile.path), {
+    clientCertificate,
+    impersonate
+  })
+  if (token === undefined) return fromFile
+  // client-go sends what the file holds, and falls back to the token while the file cannot be read.
+  return {
+    ...fromFile,
+    authorize: (request) => Effect.catch(fromFile.authorize(request), () => fixed.authorize(request))
+  }
+})
+
+/** What a user authorises requests with, and presents to servers. Files are read at once, to tell of those that cannot be. */
+const makeCredentials = Effect.fnUntraced(function*(
+  identity: KubeConfigRules.Identity
+): Effect.fn.Return<Credentials.Credentials["Service"], KubeConfigError, FileSystem.FileSystem | Path.Path> {
+  const { certificate } = identity
+  if (certificate === undefined) return yield* makeAuthorisation(identity, undefined)
+  const clientCertificate = yield* readCertificate(certificate)
+  const { cert, key } = certificate
+  // As in client-go, where one of the two is data, neither is read again.
+  if (!("path" in cert) || !("path" in key)) return yield* makeAuthorisation(identity, clientCertificate)
+  return yield* Credentials.withCertificateFiles(yield* makeAuthorisation(identity, undefined), {
+    cert: yield* locate(cert.place, cert.path),
+    key: yield* locate(key.place, key.path)
+  })
+})
+
 /** Where the in-cluster configuration is. */
 export interface InClusterOptions {
   /** The directory of the service account. Default `/var/run/secrets/kubernetes.io/serviceaccount`. */
   readonly serviceAccount?: string | undefined
 }
+
+/** Where pods have their service account. */
+const serviceAccountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+/** What was found of the in-cluster configuration. */
+interface InCluster {
+  readonly host: string | undefined
+  readonly port: string | undefined
+  readonly files: { readonly token: string; readonly ca: string; readonly namespace: string }
+  /** What is missing for it to be one. */
+  readonly missing: ReadonlyArray<string>
+}
+
+const findInCluster = Effect.fnUntraced(function*(
+  serviceAccount: string | undefined
+): Effect.fn.Return<InCluster, KubeConfigError, FileSystem.FileSystem | Path.Path> {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const directory = serviceAccount ?? serviceAccountDirectory
+  const files = {
+    token: path.join(directory, "token"),
+    ca: path.join(directory, "ca.crt"),
+    namespace: path.join(directory, "namespace")
+  }
+  const host = yield* variable("KUBERNETES_SERVICE_HOST")
+  const port = yield* variable("KUBERNETES_SERVICE_PORT")
+  // One that is there but may not be looked at is told when it is read, with what it takes to be permitted.
+  const hasToken = yield* Effect.match(fs.stat(files.token), {
+    onSuccess: (info) => info.type !== "Directory",
+    onFailure: (cause) => !isMissing(cause)
+  })
+  const missing = [
+    ...(host === undefined ? ["KUBERNETES_SERVICE_HOST"] : []),
+    ...(port === undefined ? ["KUBERNETES_SERVICE_PORT"] : []),
+    ...(hasToken ? [] : [files.token])
+  ]
+  return { host, port, files, missing }
+})
+
+/**
+ * The namespace that a context of a kubeconfig means which names none: that of the pod, as for kubectl, or `default`. What
+ * cannot be read for it is not there: who has a kubeconfig needs none of it.
+ */
+const namespaceOfPod = (
+  serviceAccount: string | undefined
+): Effect.Effect<string, never, FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function*() {
+    // First, so that a runtime with permissions asks for none of its files outside of a pod.
+    if ((yield* variable("KUBERNETES_SERVICE_HOST")) === undefined) return ""
+    const { files, missing } = yield* findInCluster(serviceAccount)
+    if (missing.length > 0) return ""
+    const fs = yield* FileSystem.FileSystem
+    return (yield* variable("POD_NAMESPACE")) ?? (yield* fs.readFileString(files.namespace)).trim()
+  }).pipe(
+    Effect.orElseSucceed(() => ""),
+    Effect.map((namespace) => namespace === "" ? "default" : namespace)
+  )
 
 /** Which context to use. */
 export interface ResolveOptions extends InClusterOptions {
@@ -268,18 +367,18 @@ export const resolve = Effect.fnUntraced(function*(
   const ca = plan.tls?.ca && (yield* readPem(plan.tls.ca, "CERTIFICATE"))
   return {
     endpoint: { url: plan.url, tls: plan.tls && { ...plan.tls, ca }, proxy: plan.proxy },
-    namespace: plan.namespace ?? (yield* InCluster.namespaceOfPod(options.serviceAccount)),
+    namespace: plan.namespace ?? (yield* namespaceOfPod(options.serviceAccount)),
     contextName: plan.contextName,
     clusterName: plan.clusterName,
     userName: plan.userName,
-    credentials: yield* KubeConfigCredentials.make(plan.identity)
+    credentials: yield* makeCredentials(plan.identity)
   }
 })
 
 const inClusterPlace = (key: string): Place => ({ file: "the in-cluster configuration", key })
 
 const resolveInCluster = Effect.fnUntraced(function*(
-  { files, host = "", missing, port }: InCluster.InCluster
+  { files, host = "", missing, port }: InCluster
 ): Effect.fn.Return<Resolved, KubeConfigError, FileSystem.FileSystem | Path.Path> {
   const fs = yield* FileSystem.FileSystem
   if (missing.length > 0) return yield* new KubeConfigError({ reason: new NotInCluster({ missing }) })
@@ -325,7 +424,7 @@ const resolveInCluster = Effect.fnUntraced(function*(
 export const inCluster = Effect.fnUntraced(function*(
   options: InClusterOptions = {}
 ): Effect.fn.Return<Resolved, KubeConfigError, FileSystem.FileSystem | Path.Path> {
-  return yield* resolveInCluster(yield* InCluster.find(options.serviceAccount))
+  return yield* resolveInCluster(yield* findInCluster(options.serviceAccount))
 })
 
 /** What `loadDefault` takes. */
@@ -359,7 +458,7 @@ export const loadDefault = Effect.fnUntraced(function*(
   const configs = yield* readPlaces(places)
   const config = merge(configs)
   const pod = options.context === undefined && config.currentContext === undefined
-    ? yield* InCluster.find(options.serviceAccount)
+    ? yield* findInCluster(options.serviceAccount)
     : undefined
   if (pod?.missing.length === 0) return yield* resolveInCluster(pod)
   if (configs.length > 0) return yield* resolve(config, options)
