@@ -74,9 +74,10 @@ export interface ExecHandle<out E = never> {
    * SIGKILL, `verified`. Nothing if the command has ended.
    *
    * It is a second exec of `sh`, which finds the processes in `/proc` and leaves those alone that are not the command's
-   * own; only SIGTERM without `forceKillAfter` for a command without stdin needs none, and SIGKILL follows it after two
-   * seconds. There the supervisor has a second more to tell the end; when it cannot, because its outputs are full and
-   * not read or because `/proc` does not list its children, it is killed too, and the outcome is not known. When the session was lost before, the signal is sent and nothing is waited for.
+   * own; only SIGTERM without `forceKillAfter` for a command without stdin needs none (but over v4), and SIGKILL follows it
+   * after two seconds. There the supervisor has a second more to tell the end; when it cannot, because its outputs are full
+   * and not read or because `/proc` does not list its children, it is killed too, and the outcome is not known. When the
+   * session was lost before, the signal is sent and nothing is waited for.
    *
    * Fails with `KillUnsupported` without the supervisor and for a signal that the container's `sh` does not know, with
    * `KillFailed` when the second exec fails, and otherwise as `exitCode` does.

@@ -10,6 +10,7 @@ import type { KillOptions, Signal } from "effect/process/ChildProcess"
 import type * as Scope from "effect/Scope"
 import * as ChannelError from "../ChannelError.ts"
 import type { ExecOptions } from "../ExecOptions.ts"
+import { graceSeconds } from "../protocol/SupervisorScript.ts"
 import type { RemoteSignal } from "./RemoteSignal.ts"
 import type { Session } from "./Session.ts"
 
@@ -50,13 +51,11 @@ export const kill = Effect.fnUntraced(function*(
   if (!isRunning && Exit.isSuccess(yield* Effect.exit(session.exited))) return
   const ended = Effect.asVoid(session.exited)
 
-  // Its watcher does the same, without another exec.
-  if (
-    isRunning && killable.halfClose && options.stdin !== "pipe" && options.onClose !== "leave" &&
-    killSignal === "SIGTERM" && forceKillAfter === undefined
-  ) {
-    return yield* Effect.andThen(session.hangUp, ended)
-  }
+  const isWatched = options.stdin !== "pipe" && options.onClose !== "leave" && killSignal === "SIGTERM" &&
+    forceKillAfter === undefined
+  // Its watcher does it, without another exec. Where the end of stdin cannot be said, it is done in the same way.
+  if (isRunning && isWatched && killable.halfClose) return yield* Effect.andThen(session.hangUp, ended)
+  const killAfter = isWatched ? Duration.seconds(graceSeconds) : forceKillAfter
 
   const send = Effect.fnUntraced(function*(signal: Signal): Effect.fn.Return<void, ChannelError.ChannelError> {
     const told = yield* Effect.mapError(
@@ -84,8 +83,8 @@ export const kill = Effect.fnUntraced(function*(
   if (!isRunning) return yield* send(killSignal)
   if (killSignal === "SIGKILL") return yield* forced
   yield* send(killSignal)
-  if (forceKillAfter === undefined) return yield* ended
-  if (Option.isNone(yield* Effect.timeoutOption(ended, forceKillAfter))) yield* forced
+  if (killAfter === undefined) return yield* ended
+  if (Option.isNone(yield* Effect.timeoutOption(ended, killAfter))) yield* forced
 })
 
 /**

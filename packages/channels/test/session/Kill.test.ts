@@ -97,6 +97,38 @@ describe("kill", () => {
       assert.strictEqual(yield* handle.exitCode, 137)
     }))
 
+  it.effect("sends SIGKILL after two seconds where a watcher would, on a protocol that cannot end stdin", () =>
+    Effect.gen(function*() {
+      const { handle, session, signals } = yield* started({}, { protocols: [v4] })
+      const killing = yield* Effect.forkChild(handle.kill())
+      while (signals().length < 1) yield* Server.settle
+      yield* Server.settle
+      yield* TestClock.adjust("1999 millis")
+      yield* Server.settle
+      assert.deepStrictEqual(signals(), ["TERM"])
+      yield* TestClock.adjust("1 millis")
+      while (signals().length < 2) yield* Server.settle
+      assert.deepStrictEqual(signals(), ["TERM", "KILL"])
+      yield* trailers(session, 137)
+      yield* Fiber.join(killing)
+      assert.strictEqual(yield* handle.exitCode, 137)
+    }))
+
+  it.effect("sends no SIGKILL that was not asked for to a command that no watcher ends", () =>
+    Effect.gen(function*() {
+      for (const options of [piped, { onClose: "leave" }] as const) {
+        const { handle, session, signals } = yield* started(options)
+        const killing = yield* Effect.forkChild(handle.kill())
+        while (signals().length < 1) yield* Server.settle
+        yield* Server.settle
+        yield* TestClock.adjust("1 hour")
+        yield* Server.settle
+        assert.deepStrictEqual(signals(), ["TERM"])
+        yield* trailers(session, 143)
+        yield* Fiber.join(killing)
+      }
+    }))
+
   it.effect("sends nothing to a command that has ended", () =>
     Effect.gen(function*() {
       const { handle, session, signals } = yield* started(piped)

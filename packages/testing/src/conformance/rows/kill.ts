@@ -81,6 +81,8 @@ export const rows: ReadonlyArray<Row> = [
   }),
   row("K3", "kill without a second exec ends a command without stdin", function*() {
     yield* killed({}, family, undefined, 143)
+    // It is killed after the grace, and its supervisor tells: over v5 and SPDY by its watcher, over v4 by a second exec.
+    yield* killed({}, stubborn, undefined, 137)
   }),
   row("K4", "what does not heed a signal is killed after the time it is given", function*() {
     for (const stdin of ["pipe", "ignore"] as const) {
