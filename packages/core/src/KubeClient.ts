@@ -36,7 +36,7 @@ import * as KubeError from "./KubeError.ts"
 import * as Proxy from "./Proxy.ts"
 import * as Status from "./Status.ts"
 import type * as Transport from "./Transport.ts"
-import type { TransportError } from "./TransportError.ts"
+import { isTransportError, type TransportError } from "./TransportError.ts"
 
 /** A request below the endpoint's URL. */
 export interface KubeRequest {
@@ -138,7 +138,12 @@ export const make = Effect.fnUntraced(function*(
   const fail = (info: KubeRequest["info"], reason: KubeError.KubeErrorReason): KubeError.KubeError =>
     new KubeError.KubeError({ reason, request: { ...info, server } })
   const transportFailed = (info: KubeRequest["info"]) => (error: TransportError): KubeError.KubeError =>
-    fail(info, new KubeError.Transport({ error }))
+    fail(
+      info,
+      error.reason._tag === "InvalidRequest"
+        ? new KubeError.Encode({ description: error.message })
+        : new KubeError.Transport({ error })
+    )
 
   const currentTransport = (info: KubeRequest["info"]) =>
     Effect.mapError(transports.get, (error) =>
@@ -169,11 +174,13 @@ export const make = Effect.fnUntraced(function*(
     error: HttpClientError.HttpClientError
   ): KubeError.KubeError => {
     switch (error.reason._tag) {
-      case "InvalidUrlError":
       case "EncodeError":
+        if (isTransportError(error.reason.cause)) return transportFailed(info)(error.reason.cause)
+        return fail(info, new KubeError.Encode({ description: error.reason.message }))
+      case "InvalidUrlError":
         return fail(info, new KubeError.Encode({ description: error.reason.message }))
       default:
-        return fail(info, new KubeError.Transport({ error: transport.classify(error.reason.cause ?? error.reason) }))
+        return transportFailed(info)(transport.classify(error.reason.cause ?? error.reason))
     }
   }
 

@@ -14,6 +14,7 @@ import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import type { ByteDuplex } from "./ByteDuplex.ts"
 import * as Endpoint from "./Endpoint.ts"
+import * as RequestHeaders from "./RequestHeaders.ts"
 import * as Transport from "./Transport.ts"
 import { ConnectionLost, isTransportError, TransportError } from "./TransportError.ts"
 import { toHttpClientResponse } from "./WebResponse.ts"
@@ -130,7 +131,7 @@ export const make = Effect.fnUntraced(function*(
   const scope = yield* Effect.scope
   const address = Endpoint.address(endpoint)
 
-  const http = HttpClient.make((request, url, signal) =>
+  const http = RequestHeaders.checked(HttpClient.make((request, url, signal) =>
     Effect.gen(function*() {
       const exchange = yield* Scope.fork(scope)
       const run = Effect.runForkWith(yield* Effect.context())
@@ -142,12 +143,13 @@ export const make = Effect.fnUntraced(function*(
         new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
       )
     )
-  )
+  ))
 
   return Transport.Transport.of({
     http,
     streaming: http,
     upgrade: Effect.fnUntraced(function*(request) {
+      yield* RequestHeaders.check(request)
       const answer = yield* server.upgrade(request)
       if (answer._tag === "Refused") return answer
       const [client, peer] = yield* Effect.acquireRelease(pair(address), ([client]) => client.close)

@@ -40,9 +40,9 @@ export interface Refused {
  * - `upgrade`: an HTTP/1.1 request with `Connection: Upgrade` and the headers of the protocol. Closing the scope
  *   destroys the connection. It has no deadline of its own: interrupt it.
  *
- * Request URLs are absolute and on the endpoint's origin. A header value holds bytes, one a character (Latin-1), as those
- * of `fetch`. One with line feeds is sent as one header line per part: `Headers` of Effect hold one value a name, and
- * `Impersonate-Group` may be repeated.
+ * Request URLs are absolute and on the endpoint's origin. A header value with line feeds is sent as one header line per
+ * part: `Headers` of Effect hold one value a name, and `Impersonate-Group` may be repeated. Each character of it is a byte
+ * (Latin-1); what HTTP does not allow fails with `InvalidRequest`, and nothing is sent (`RequestHeaders` says so).
  */
 export class Transport extends Context.Service<Transport, {
   readonly http: HttpClient.HttpClient

@@ -119,6 +119,16 @@ export class PermissionDenied extends Data.TaggedError("PermissionDenied")<{
   }
 }
 
+/** The request is none that HTTP allows, or the runtime takes. Nothing was sent. */
+export class InvalidRequest extends Data.TaggedError("InvalidRequest")<{
+  /** What is wrong with it: names of headers, and never their values, which may be secrets. */
+  readonly description: string
+}> {
+  override get message(): string {
+    return `the request cannot be sent: ${this.description}`
+  }
+}
+
 /** Why a transport failed. */
 export type TransportErrorReason =
   | Unreachable
@@ -130,6 +140,7 @@ export type TransportErrorReason =
   | NoAnswer
   | UnsupportedOption
   | PermissionDenied
+  | InvalidRequest
 
 /**
  * A failure below HTTP. Adapters translate their runtime's errors into one of the reasons; nothing of the request, and

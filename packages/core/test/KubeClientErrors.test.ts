@@ -8,6 +8,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -289,5 +290,27 @@ describe("no secret", () => {
       })))
       assert.strictEqual(error.reason._tag, "Transport")
       assert.notInclude(shown(error), "S3CRET")
+    }))
+
+  it.effect("can be seen in the error of a request that HTTP has no form for, which is Encode, at once, on every channel", () =>
+    Effect.gen(function*() {
+      const client = yield* clientOf(serve(() => lost))
+      for (const headers of [{ "x-secret": "S3CRET \u0142" }, { "x-secret": "S3CRET\r" }, { "x-\u00e4": "S3CRET" }]) {
+        const asked = request("GET", { headers })
+        const { execute } = client
+        const effects: ReadonlyArray<Effect.Effect<unknown, KubeError.KubeError>> = [
+          client.json(asked),
+          Stream.runDrain(client.stream(asked)),
+          execute(HttpClientRequest.get("/x", { headers }), asked.info),
+          Effect.scoped(client.upgrade(asked))
+        ]
+        for (const effect of effects) {
+          // The clock of the test stands still: what waits to be tried again never fails.
+          const error = yield* Effect.flip(effect)
+          assert.strictEqual(error.reason._tag, "Encode")
+          assert.include(error.message, "the request cannot be sent")
+          assert.notInclude(shown(error), "S3CRET")
+        }
+      }
     }))
 })

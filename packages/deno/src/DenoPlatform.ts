@@ -6,6 +6,7 @@
  * it opens. What is missing is `PermissionDenied`, which names the flag.
  */
 import { address, type Endpoint } from "@effect-k8s/core/Endpoint"
+import * as RequestHeaders from "@effect-k8s/core/RequestHeaders"
 import { Platform, Transport } from "@effect-k8s/core/Transport"
 import { TlsFailed, TransportError, UnsupportedOption } from "@effect-k8s/core/TransportError"
 import * as Effect from "effect/Effect"
@@ -66,11 +67,11 @@ export const transport = Effect.fnUntraced(function*(
   })
   const direct = endpoint.proxy === undefined && endpoint.dial === undefined &&
     endpoint.tls?.serverName === undefined && endpoint.tls?.insecureSkipVerify !== true && !FetchClient.mayUseProxy()
-  const bySend = HttpClient.make(send)
+  const bySend = RequestHeaders.checked(HttpClient.make(send))
   return Transport.of({
-    http: direct ? http : bySend,
+    http: direct ? RequestHeaders.checked(http) : bySend,
     streaming: bySend,
-    upgrade: (request) => upgrade(connector, classifier, request),
+    upgrade: (request) => Effect.andThen(RequestHeaders.check(request), upgrade(connector, classifier, request)),
     classify: classifier
   })
 })

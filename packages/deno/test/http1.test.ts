@@ -134,9 +134,21 @@ describe("the head of a request", () => {
     assert.match(head({}), /\r\ncontent-length: 0\r\n\r\n$/)
   })
 
-  it("takes no name or value that would be another line", () => {
-    for (const headers of [{ "a: b\r\nc": "d" }, { a: "b\rc: d" }, { a: "b\0" }, { "": "b" }]) {
-      assert.throws(() => head(headers), TypeError)
+  it("has a byte for each character", () => {
+    const bytes = Http1.requestHead({
+      method: "GET",
+      target: "/",
+      host: "h",
+      headers: { a: "\u00c3\u00bc\u00ff" },
+      body: undefined
+    })
+    const lines = "GET / HTTP/1.1\r\nhost: h\r\na: "
+    assert.deepStrictEqual([...bytes.subarray(lines.length)], [0xc3, 0xbc, 0xff, 13, 10, 13, 10])
+  })
+
+  it("takes no name or value that would be another line, or more than a byte", () => {
+    for (const headers of [{ "a: b\r\nc": "d" }, { a: "b\rc: d" }, { a: "b\0" }, { "": "b" }, { a: "\u0100" }]) {
+      assert.throws(() => head(headers), Http1.InvalidRequestHead)
     }
   })
 })

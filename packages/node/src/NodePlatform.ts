@@ -2,6 +2,7 @@
  * The transports of Node: undici for requests, with HTTP/2 where the server speaks it, for streams and for upgrades.
  */
 import type { Endpoint } from "@effect-k8s/core/Endpoint"
+import * as RequestHeaders from "@effect-k8s/core/RequestHeaders"
 import { Platform, Transport } from "@effect-k8s/core/Transport"
 import { TransportError, UnsupportedOption } from "@effect-k8s/core/TransportError"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
@@ -53,9 +54,10 @@ export const transport = Effect.fnUntraced(function*(
     )
   const classifier = classify(endpoint)
   return Transport.of({
-    http: yield* client(true),
-    streaming: yield* client(false),
-    upgrade: (request) => upgrade(undici, connector, classifier, request),
+    http: RequestHeaders.checked(yield* client(true)),
+    streaming: RequestHeaders.checked(yield* client(false)),
+    upgrade: (request) =>
+      Effect.andThen(RequestHeaders.check(request), upgrade(undici, connector, classifier, request)),
     classify: classifier
   })
 })

@@ -83,6 +83,8 @@ const reason = (address: Endpoint.Address, error: unknown): TransportError.Trans
   if (links.some(isCertificate)) return new TransportError.CertificateRejected({ address, cause })
   // In TLS 1.3 the server's verdict on the client's certificate comes after the handshake.
   if (links.some(isTls)) return new TransportError.TlsFailed({ address, cause })
+  const invalid = links.find(({ name }) => name === "InvalidRequestHead")
+  if (invalid !== undefined) return new TransportError.InvalidRequest({ description: invalid.message })
   if (links.some(isNotHttp)) return new TransportError.NotHttp({ address, cause })
   if (links.some(isUnreachable)) return new TransportError.Unreachable({ address, cause })
   return denied(address, error) ?? new TransportError.ConnectionLost({ address, cause })

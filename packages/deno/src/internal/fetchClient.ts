@@ -67,7 +67,7 @@ export const make = Effect.fnUntraced(function*(
     }
     return Effect.gen(function*() {
       const body = yield* bodyOf(request)
-      const init: FetchInit & { readonly duplex?: "half" } = {
+      const init = (): FetchInit & { readonly duplex?: "half" } => ({
         client,
         method: request.method,
         headers: headersOf(request.headers),
@@ -76,9 +76,9 @@ export const make = Effect.fnUntraced(function*(
         ...(body === undefined ? {} : body instanceof Uint8Array
           ? { body: body as Uint8Array<ArrayBuffer> }
           : { body: body.stream, duplex: "half" })
-      }
+      })
       const answer = yield* Effect.result(
-        Effect.tryPromise({ try: () => fetch(url, init), catch: (cause) => ({ cause }) })
+        Effect.tryPromise({ try: () => fetch(url, init()), catch: (cause) => ({ cause }) })
       )
       if (Result.isSuccess(answer)) return toHttpClientResponse(request, answer.success)
       const { cause } = answer.failure

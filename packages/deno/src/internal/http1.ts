@@ -16,6 +16,11 @@ export class BrokenAnswer extends Error {
   override readonly name = "BrokenAnswer"
 }
 
+/** The request is none that HTTP allows. */
+export class InvalidRequestHead extends Error {
+  override readonly name = "InvalidRequestHead"
+}
+
 /** A part of an answer. `rest` is what came behind it. */
 export type Part =
   | { readonly _tag: "Head"; readonly status: number; readonly headers: HeaderLines }
@@ -43,9 +48,18 @@ export interface RequestHead {
   readonly upgrade?: string | undefined
 }
 
-const encoder = new TextEncoder()
+/** Latin-1, as header values are: `TextEncoder` would write two bytes for what is above U+007F. */
+const bytesOf = (text: string): Uint8Array<ArrayBuffer> => {
+  const bytes = new Uint8Array(text.length)
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code > 0xff) throw new InvalidRequestHead("the head of a request has a character that HTTP does not allow")
+    bytes[i] = code
+  }
+  return bytes
+}
 
-/** Latin-1, as header values are; `TextDecoder` would take it for Windows-1252. */
+/** The same way back; `TextDecoder` would take it for Windows-1252. */
 const text = (bytes: Uint8Array): string => {
   let out = ""
   for (const byte of bytes) out += String.fromCharCode(byte)
@@ -60,16 +74,18 @@ export const requestHead = (head: RequestHead): Uint8Array<ArrayBuffer> => {
   for (const [name, value] of Object.entries(headers)) {
     const key = name.toLowerCase()
     if (framing.has(key) || key === "upgrade") continue
-    if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(key)) throw new TypeError("a header has a name that HTTP does not allow")
+    if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(key)) {
+      throw new InvalidRequestHead("a header has a name that HTTP does not allow")
+    }
     for (const part of value.split("\n")) {
-      if (/[\r\0]/.test(part)) throw new TypeError(`the header ${key} has a value that HTTP does not allow`)
+      if (/[\r\0]/.test(part)) throw new InvalidRequestHead(`the header ${key} has a value that HTTP does not allow`)
       lines.push(`${key}: ${part}`)
     }
   }
   if (body === "chunked") lines.push("transfer-encoding: chunked")
   else if (body !== undefined) lines.push(`content-length: ${body}`)
   else if (method !== "GET" && method !== "HEAD") lines.push("content-length: 0")
-  return encoder.encode(lines.join(eol) + eol + eol)
+  return bytesOf(lines.join(eol) + eol + eol)
 }
 
 const cr = 13

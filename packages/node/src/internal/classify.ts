@@ -23,9 +23,17 @@ const isTls = (code: string): boolean => code.startsWith("ERR_SSL_") || code.sta
 // An option that node:tls does not take.
 const isOption = (code: string): boolean => code.startsWith("ERR_INVALID_ARG_")
 
+// What undici refuses to send. Its words have names of headers, and no values.
+const invalidRequest = new Set([
+  "UND_ERR_INVALID_ARG",
+  "UND_ERR_NOT_SUPPORTED",
+  "UND_ERR_REQ_CONTENT_LENGTH_MISMATCH"
+])
+
 interface Link {
   readonly name: string
   readonly code: string
+  readonly message: string
 }
 
 // Errors wrap one another: the first that is known decides.
@@ -33,7 +41,7 @@ const chain = (cause: unknown): ReadonlyArray<Link> => {
   const links: Array<Link> = []
   for (let error = cause; error instanceof Error && links.length < 8; error = error.cause) {
     const { code } = error as { readonly code?: unknown }
-    links.push({ name: error.name, code: typeof code === "string" ? code : "" })
+    links.push({ name: error.name, code: typeof code === "string" ? code : "", message: error.message })
   }
   return links
 }
@@ -47,7 +55,8 @@ export const tlsReason = (address: Endpoint.Address, cause: unknown): TransportE
 }
 
 const reason = (address: Endpoint.Address, cause: unknown): TransportError.TransportErrorReason => {
-  for (const { code, name } of chain(cause)) {
+  for (const { code, message, name } of chain(cause)) {
+    if (invalidRequest.has(code)) return new TransportError.InvalidRequest({ description: message })
     // In TLS 1.3 the server's verdict on the client's certificate comes after the handshake.
     if (isTls(code)) return new TransportError.TlsFailed({ address, cause })
     // undici leaves the code off for bytes that do not even begin like HTTP.

@@ -95,14 +95,45 @@ export const rows: ReadonlyArray<Row> = [
 
   ...([undefined, {}] as const).flatMap((tls) =>
     each(
-      `sends each character of a header value as the byte that it stands for${tls === undefined ? "" : ", over TLS"}`,
+      `sends a byte for each character of a header${tls === undefined ? "" : ", over TLS"}`,
       Effect.fnUntraced(function*(channel) {
         const { endpoint } = yield* serve({ tls })
-        // What servers read as UTF-8, the last byte one that looks like a space.
-        const bytes = Buffer.from("jürgen à", "utf8").toString("latin1")
-        const name = "impersonate-user"
-        const request = HttpClientRequest.setHeader(get(endpoint, "seen"), name, bytes)
-        yield* same(values(yield* see(yield* connect(endpoint), channel, request), name), [bytes], "header")
+        const transport = yield* connect(endpoint)
+        // The last is what servers read as UTF-8, its last byte one that looks like a space.
+        for (
+          const value of ["\u00fc", "\u00c3\u00bc", "a\tb\u00ff", Buffer.from("jürgen à", "utf8").toString("latin1")]
+        ) {
+          const request = HttpClientRequest.setHeader(get(endpoint, "seen"), "impersonate-user", value)
+          const seen = yield* see(transport, channel, request)
+          yield* same(values(seen, "impersonate-user"), [value], "header")
+        }
+      })
+    )
+  ),
+
+  ...([undefined, {}] as const).flatMap((tls) =>
+    each(
+      `fails with InvalidRequest for a header that HTTP does not allow, and connects to nothing${
+        tls === undefined ? "" : ", over TLS"
+      }`,
+      Effect.fnUntraced(function*(channel) {
+        const { endpoint, listener } = yield* serve({ tls })
+        const transport = yield* connect(endpoint)
+        for (
+          const [name, value] of [
+            ["impersonate-user", "secret \u0142"],
+            ["impersonate-user", "secret\u0001"],
+            ["impersonate-user", "secret\r"],
+            ["impersonate-group", "a\nsecret \u20ac"],
+            ["imperson\u00e4te", "secret"]
+          ] as const
+        ) {
+          const request = HttpClientRequest.setHeader(get(endpoint, "seen"), name, value)
+          const reason = yield* failsWith(ask(transport, channel, request), "InvalidRequest")
+          yield* check(reason.message.includes(name), `the message does not name the header: ${reason.message}`)
+          yield* check(!reason.message.includes("secret"), "the message holds the value")
+        }
+        yield* same((yield* listener.stats).accepted, 0, "connections")
       }),
       { inMemory: tls === undefined }
     )
