@@ -8,7 +8,6 @@ import type * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
-import { outOfRange } from "./forward/podPorts.ts"
 
 const TypeId = "~@effect-k8s/channels/ListenError"
 
@@ -37,7 +36,7 @@ export class ListenError extends Data.TaggedError("ListenError")<{
       case "no-address":
         return `${host} is no address of this machine, or none of this kind is configured`
       case "no-port":
-        return `${outOfRange(port)}, and 0 is a free one`
+        return `${port} is no port to listen on: those are 1 to 65535, and 0 is a free one`
       case "not-permitted":
         return `this process may not listen at ${at}; run it with ${this.flag ?? "the permission"}`
       case "other":

@@ -2,7 +2,6 @@
  * The transports of Node: undici for requests, with HTTP/2 where the server speaks it, for streams and for upgrades.
  */
 import type { Endpoint } from "@effect-k8s/core/Endpoint"
-import * as RequestHeaders from "@effect-k8s/core/RequestHeaders"
 import { Platform, Transport } from "@effect-k8s/core/Transport"
 import { TransportError, UnsupportedOption } from "@effect-k8s/core/TransportError"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
@@ -46,7 +45,9 @@ export const transport = Effect.fnUntraced(function*(
     })
   }
   const connector = yield* Connector.make(endpoint)
-  const undici = yield* Effect.promise(() => import("@effect/platform-node/Undici"))
+  const [undici, RequestHeaders] = yield* Effect.promise(() =>
+    Promise.all([import("@effect/platform-node/Undici"), import("@effect-k8s/core/RequestHeaders")])
+  )
   const client = (allowH2: boolean) =>
     Effect.flatMap(
       Dispatcher.make(undici, connector, allowH2),
