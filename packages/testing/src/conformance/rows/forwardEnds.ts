@@ -273,9 +273,12 @@ export const rows: ReadonlyArray<Row> = [
         const forward = yield* PortForward.open(target)
         yield* answersAt(forward, port)
         yield* same(yield* forward.pod, "victim-a", `pod of the ${target.kind}`)
+        const old = yield* Effect.flatMap(PortForward.open(Target.pod("victim-a")), (its) => its.connect("lab"))
+        const ended = yield* Effect.forkScoped(reasonOf(readAll(old)))
         yield* withVictim(second, "victim-b", app)
         yield* Pods.remove("victim-a")
-        yield* Effect.sleep("1 second")
+        // Nodes let a program go on for some seconds after its pod was deleted, and until then it answers.
+        yield* Fiber.join(ended)
         const page = yield* ask(forward, port, get)
         yield* check(page.endsWith("hello\n"), `the other pod of the ${target.kind}, at the first try: ${page}`)
         yield* same(yield* forward.pod, "victim-b", `pod of the ${target.kind} afterwards`)
