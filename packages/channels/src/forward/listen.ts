@@ -35,7 +35,7 @@ export interface ListenOptions extends ForwardOptions {
   readonly addresses?: readonly [string, ...ReadonlyArray<string>] | undefined
   /**
    * How long the pod may be silent after a local peer has ended its way, before the connection is broken off; 1 minute
-   * unless told.
+   * unless told, and never less than 2 seconds, because servers tell only a second later that the pod has ended its own.
    */
   readonly lingerAfterEnd?: Duration.Input | undefined
   /** Told of each connection that was broken off, and why; logged at debug level unless told. */
@@ -63,6 +63,7 @@ interface Wanted {
 }
 
 const defaultLinger = Duration.minutes(1)
+const leastLinger = Duration.seconds(2)
 
 /** Listens at one port: `localhost` is IPv4 and IPv6, at the same number, and one of them is enough. */
 const listenAt = Effect.fnUntraced(function*(
@@ -97,7 +98,9 @@ export const listen = Effect.fnUntraced(function*(
   options: ListenOptions
 ): Effect.fn.Return<Listening, KubeError | ListenError, KubeClient | Listeners | Scope.Scope> {
   const session = yield* openSession(target, options)
-  const linger = options.lingerAfterEnd === undefined ? defaultLinger : Duration.fromInputUnsafe(options.lingerAfterEnd)
+  const linger = options.lingerAfterEnd === undefined
+    ? defaultLinger
+    : Duration.max(Duration.fromInputUnsafe(options.lingerAfterEnd), leastLinger)
 
   const wanted = yield* Effect.forEach(ports, (port): Effect.Effect<Wanted, KubeError> => {
     const asked = typeof port === "object" ? port.remote : port

@@ -102,7 +102,7 @@ describe("P2: localhost", () => {
 })
 
 describe("P13: a local connection that has ended its way", () => {
-  const rows = [[undefined, 60], ["10 seconds", 10]] as const
+  const rows = [[undefined, 60], ["10 seconds", 10], ["100 millis", 2]] as const
   for (const [lingerAfterEnd, seconds] of rows) {
     it.effect(`waits while the pod says something every ${seconds} s, and no longer`, () =>
       Effect.gen(function*() {

@@ -62,7 +62,7 @@ const outcomes = (target: Target.Target) => {
       )
     ),
     stage: ran(Exec.run(hello)),
-    pipeline: ran(Exec.run(Exec.pipeTo(hello, Exec.on(target)(["grep", "-qx", "hello"]))))
+    pipeline: ran(Exec.run(Exec.pipeTo(hello, Exec.on(target)(["sh", "-c", "test \"$(cat)\" = hello"]))))
   })
 }
 
