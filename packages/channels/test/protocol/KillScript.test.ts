@@ -1,22 +1,11 @@
 import * as KillScript from "@effect-k8s/channels/protocol/KillScript"
-import { afterAll, assert, it } from "@effect/vitest"
+import { afterAll, assert } from "@effect/vitest"
 import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { cleanUp, members, type Shell, shells, start, until } from "./supervised.ts"
+import { inEachShell } from "./inEachShell.ts"
+import { cleanUp, members, type Shell, start, until } from "./supervised.ts"
 
 afterAll(cleanUp)
-
-const present = shells.filter(({ argv }) => argv !== undefined)
-
-/** The shell of a container runs both the supervisor and the script. All shells in one test, because they wait. */
-const inEach = (name: string, body: (shell: Shell) => Promise<void>): void => {
-  it.concurrent(name, async () => {
-    const results = await Promise.allSettled(present.map(body))
-    for (const [i, result] of results.entries()) {
-      if (result.status === "rejected") throw new Error(`in ${present[i]?.name}`, { cause: result.reason })
-    }
-  })
-}
 
 interface Told {
   readonly code: number | null
@@ -61,7 +50,7 @@ for (const stdin of [true, false]) {
       ["SIGKILL", 137, stubborn]
     ] as const
   ) {
-    inEach(`${name} ends a command ${kind} and its children, and the supervisor tells how`, async (shell) => {
+    inEachShell(`${name} ends a command ${kind} and its children, and the supervisor tells how`, async (shell) => {
       const nonce = makeNonce()
       const running = start(shell, ["sh", "-c", script], { nonce, stdin })
       await until(() => running.stdout() === "ready\n", "ready")
@@ -76,7 +65,7 @@ for (const stdin of [true, false]) {
   }
 }
 
-inEach("a signal that a command heeds is one for it to handle", async (shell) => {
+inEachShell("a signal that a command heeds is one for it to handle", async (shell) => {
   const nonce = makeNonce()
   const script = "trap 'echo heeded' USR1; trap 'exit 3' USR2; echo ready; while :; do sleep 0.01; done"
   const running = start(shell, ["sh", "-c", script], { nonce, stdin: false })
@@ -90,7 +79,7 @@ inEach("a signal that a command heeds is one for it to handle", async (shell) =>
   assert.deepStrictEqual(ended.trailers.stdout, { _tag: "Exited", code: 143 })
 })
 
-inEach("a group whose leader has another nonce is left alone", async (shell) => {
+inEachShell("a group whose leader has another nonce is left alone", async (shell) => {
   const running = start(shell, ["sh", "-c", ready], { stdin: true })
   await until(() => running.stdout() === "ready\n", "ready")
   const group = { processGroup: running.pid, nonce: makeNonce() }
@@ -102,7 +91,7 @@ inEach("a group whose leader has another nonce is left alone", async (shell) => 
   await running.ended
 })
 
-inEach("a signal that the shell does not know is refused", async (shell) => {
+inEachShell("a signal that the shell does not know is refused", async (shell) => {
   const nonce = makeNonce()
   const running = start(shell, ["sh", "-c", ready], { nonce, stdin: true })
   await until(() => running.stdout() === "ready\n", "ready")
@@ -114,17 +103,20 @@ inEach("a signal that the shell does not know is refused", async (shell) => {
 })
 
 for (const [what, script] of [["heeds", ready], ["does not heed", stubborn]] as const) {
-  inEach(`terminate leaves nothing of a command that ${what} SIGTERM, and says so before the end`, async (shell) => {
-    const nonce = makeNonce()
-    const running = start(shell, ["sh", "-c", script], { nonce, stdin: true })
-    await until(() => running.stdout() === "ready\n", "ready")
-    const argv = KillScript.terminate({ processGroup: running.pid, nonce })
-    assert.deepStrictEqual((await tell(shell, argv)).stdout, "\n")
-    await until(() => members(running.pid).length === 0, "the group is empty")
-  })
+  inEachShell(
+    `terminate leaves nothing of a command that ${what} SIGTERM, and says so before the end`,
+    async (shell) => {
+      const nonce = makeNonce()
+      const running = start(shell, ["sh", "-c", script], { nonce, stdin: true })
+      await until(() => running.stdout() === "ready\n", "ready")
+      const argv = KillScript.terminate({ processGroup: running.pid, nonce })
+      assert.deepStrictEqual((await tell(shell, argv)).stdout, "\n")
+      await until(() => members(running.pid).length === 0, "the group is empty")
+    }
+  )
 }
 
-inEach("terminate leaves a command its grace although the PATH of the image leads to no sleep", async (shell) => {
+inEachShell("terminate leaves a command its grace although the PATH of the image leads to no sleep", async (shell) => {
   const nonce = makeNonce()
   const goodbye = "i=0; while [ $i -lt 20 ]; do i=$((i + 1)); sleep 0.01; done; echo goodbye; exit 5"
   const script = `trap '${goodbye}' TERM; echo ready; while :; do sleep 0.01; done`

@@ -2,22 +2,13 @@
  * Commands that leave their streams not blocking, as programs on Node that are killed do. That is a property of what they
  * share with the supervisor, and outlives them.
  */
-import { afterAll, assert, it } from "@effect/vitest"
+import { afterAll, assert } from "@effect/vitest"
 import { randomBytes } from "node:crypto"
 import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import {
-  cleanUp,
-  type Ended,
-  members,
-  type Options,
-  type Running,
-  type Shell,
-  shells,
-  start,
-  until
-} from "./supervised.ts"
+import { inEachShell } from "./inEachShell.ts"
+import { cleanUp, type Ended, members, type Options, type Running, type Shell, start, until } from "./supervised.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "effect-k8s-"))
 const noCat = join(directory, "bin")
@@ -27,17 +18,6 @@ afterAll(() => {
   cleanUp()
   rmSync(directory, { recursive: true, force: true })
 })
-
-const present = shells.filter(({ argv }) => argv !== undefined)
-
-const inEach = (name: string, body: (shell: Shell) => Promise<void>): void => {
-  it.concurrent(name, async () => {
-    const results = await Promise.allSettled(present.map(body))
-    for (const [i, result] of results.entries()) {
-      if (result.status === "rejected") throw new Error(`in ${present[i]?.name}`, { cause: result.reason })
-    }
-  })
-}
 
 const node = (script: string): ReadonlyArray<string> => [process.execPath, "-e", script]
 const killSelf = "process.kill(process.pid, 'SIGKILL')"
@@ -64,7 +44,7 @@ const killed = ({ code, trailers }: Ended): void => {
 
 for (const output of ["stdout", "stderr"] as const) {
   for (const stdin of [true, false]) {
-    inEach(`a full ${output} that is left so takes the record when it is read (stdin ${stdin})`, async (shell) => {
+    inEachShell(`a full ${output} that is left so takes the record when it is read (stdin ${stdin})`, async (shell) => {
       const running = await flooded(shell, output, { fifos: true, stdin })
       running.read()
       const ended = await running.ended
@@ -77,7 +57,7 @@ for (const output of ["stdout", "stderr"] as const) {
     })
   }
 
-  inEach(
+  inEachShell(
     `a full ${output} that cannot be opened anew is told by nobody: the supervisor does not wait`,
     async (shell) => {
       // Node's own pipes are sockets.
@@ -93,7 +73,7 @@ for (const output of ["stdout", "stderr"] as const) {
   )
 }
 
-inEach("a stdin that is left so is read to its end, and no sooner does the supervisor leave", async (shell) => {
+inEachShell("a stdin that is left so is read to its end, and no sooner does the supervisor leave", async (shell) => {
   const running = start(shell, node(`process.stdin.on('data', () => { ${killSelf} })`), {
     fifos: true,
     leaveOpen: true,
@@ -107,7 +87,7 @@ inEach("a stdin that is left so is read to its end, and no sooner does the super
   killed(await running.ended)
 })
 
-inEach("a stdin whose other end is gone is not waited for, without cat neither", async (shell) => {
+inEachShell("a stdin whose other end is gone is not waited for, without cat neither", async (shell) => {
   const running = start(shell, ["sleep", "0"], {
     fifos: true,
     endInput: true,

@@ -2,7 +2,8 @@ import { afterAll, assert, it } from "@effect/vitest"
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { cleanUp, type Ended, members, run, type Shell, shells, start, until } from "./supervised.ts"
+import { inEachShell } from "./inEachShell.ts"
+import { cleanUp, type Ended, members, run, shells, start, until } from "./supervised.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "effect-k8s-"))
 afterAll(() => {
@@ -15,18 +16,6 @@ const exited = (ended: Ended, code: number): void => {
   assert.strictEqual(ended.code, code)
 }
 
-const present = shells.filter(({ argv }) => argv !== undefined)
-
-/** All shells in one test, and the tests side by side, because they have to wait. */
-const inEach = (name: string, body: (shell: Shell) => Promise<void>): void => {
-  it.concurrent(name, async () => {
-    const results = await Promise.allSettled(present.map(body))
-    for (const [i, result] of results.entries()) {
-      if (result.status === "rejected") throw new Error(`in ${present[i]?.name}`, { cause: result.reason })
-    }
-  })
-}
-
 const ready = ["sh", "-c", "echo ready; exec sleep 1000"]
 
 for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130], ["SIGHUP", 129], ["SIGKILL", undefined]] as const) {
@@ -37,7 +26,7 @@ for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130], ["SIGHUP", 129]
       ["that outlives its session", { stdin: false, endWithSession: false }]
     ] as const
   ) {
-    inEach(`${signal} to the group of a command ${kind} ends it, and is told`, async (shell) => {
+    inEachShell(`${signal} to the group of a command ${kind} ends it, and is told`, async (shell) => {
       const running = start(shell, ready, options)
       await until(() => running.stdout() === "ready\n", "ready")
       process.kill(-running.pid, signal)
@@ -56,7 +45,7 @@ for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130], ["SIGHUP", 129]
   }
 }
 
-inEach("a command that does not heed a signal is still supervised", async (shell) => {
+inEachShell("a command that does not heed a signal is still supervised", async (shell) => {
   const script = "trap '' TERM INT HUP; echo ready; read -r line; echo \"$line\"; exit 9"
   const running = start(shell, ["sh", "-c", script], { stdin: true })
   await until(() => running.stdout() === "ready\n", "ready")
@@ -67,7 +56,7 @@ inEach("a command that does not heed a signal is still supervised", async (shell
   assert.strictEqual(ended.stdout.toString(), "ready\nstill here\n")
 })
 
-inEach("a command heeds the signals that it would without a supervisor", async (shell) => {
+inEachShell("a command heeds the signals that it would without a supervisor", async (shell) => {
   const running = start(shell, [
     "sh",
     "-c",
@@ -80,7 +69,7 @@ inEach("a command heeds the signals that it would without a supervisor", async (
   assert.strictEqual(ended.stdout.toString(), "ready\nheeded\n")
 })
 
-inEach("the report is the process group, and the command is in it", async (shell) => {
+inEachShell("the report is the process group, and the command is in it", async (shell) => {
   const running = start(shell, ready)
   assert.strictEqual(await running.started, running.pid)
   await until(() => members(running.pid).some(({ argv }) => argv[0] === "sleep"), "the command is in the group")
@@ -88,7 +77,7 @@ inEach("the report is the process group, and the command is in it", async (shell
   exited(await running.ended, 143)
 })
 
-inEach("the end of the session ends a command without stdin, and its children", async (shell) => {
+inEachShell("the end of the session ends a command without stdin, and its children", async (shell) => {
   const running = start(shell, ["sh", "-c", "sleep 1000 & sleep 1000 & echo ready; wait"])
   await until(() => running.stdout() === "ready\n", "ready")
   running.hangUp()
@@ -98,7 +87,7 @@ inEach("the end of the session ends a command without stdin, and its children", 
   await until(() => members(running.pid).length === 0, "the group is empty")
 })
 
-inEach("a command that ends in order at the end of the session tells its own exit code", async (shell) => {
+inEachShell("a command that ends in order at the end of the session tells its own exit code", async (shell) => {
   const script = "trap 'echo goodbye; exit 5' TERM; echo ready; while :; do sleep 0.01; done"
   const running = start(shell, ["sh", "-c", script])
   await until(() => running.stdout() === "ready\n", "ready")
@@ -109,13 +98,13 @@ inEach("a command that ends in order at the end of the session tells its own exi
   await until(() => members(running.pid).length === 0, "the group is empty")
 })
 
-inEach("what the client sends does not end a command without stdin", async (shell) => {
+inEachShell("what the client sends does not end a command without stdin", async (shell) => {
   const running = start(shell, ["sh", "-c", "sleep 0.05; exit 4"])
   await running.write("noise\nmore noise")
   exited(await running.ended, 4)
 })
 
-inEach("a grandchild that does not heed TERM is killed after the grace", async (shell) => {
+inEachShell("a grandchild that does not heed TERM is killed after the grace", async (shell) => {
   const script = "(trap '' TERM; echo ready; while :; do sleep 0.1; done) & sleep 1000"
   const running = start(shell, ["sh", "-c", script])
   await until(() => running.stdout() === "ready\n", "ready")
@@ -124,7 +113,7 @@ inEach("a grandchild that does not heed TERM is killed after the grace", async (
   exited(await running.ended, 143)
 })
 
-inEach("a command that does not heed TERM is killed after the grace, and its supervisor tells", async (shell) => {
+inEachShell("a command that does not heed TERM is killed after the grace, and its supervisor tells", async (shell) => {
   for (const script of ["while :; do sleep 0.1; done", "sleep 1000 & sleep 1000"]) {
     const running = start(shell, ["sh", "-c", `trap '' TERM; echo ready; ${script}`])
     await until(() => running.stdout() === "ready\n", "ready")
@@ -136,7 +125,7 @@ inEach("a command that does not heed TERM is killed after the grace, and its sup
   }
 })
 
-inEach("a supervisor that cannot tell, because nobody reads, is killed a little later", async (shell) => {
+inEachShell("a supervisor that cannot tell, because nobody reads, is killed a little later", async (shell) => {
   const running = start(shell, ["sh", "-c", "trap '' TERM; echo ready >&2; exec cat /dev/zero"], { readLater: true })
   await until(() => members(running.pid).some(({ argv }) => argv[0] === "cat"), "the command runs")
   running.hangUp()
@@ -157,7 +146,7 @@ for (
     ["the command, which is secret,", { secrets: [["PATH", ""]] }]
   ] as const
 ) {
-  inEach(`a command has its grace although the PATH of ${whose} leads to no sleep`, async (shell) => {
+  inEachShell(`a command has its grace although the PATH of ${whose} leads to no sleep`, async (shell) => {
     const script = `trap '${slowGoodbye}' TERM; echo ready; while :; do /usr/bin/sleep 0.01; done`
     const running = start(shell, ["/bin/sh", "-c", script], options)
     await until(() => running.stdout() === "ready\n", "ready")
@@ -169,32 +158,38 @@ for (
   })
 }
 
-inEach("the end of the session ends a command in an image whose PATH has neither sleep nor kill", async (shell) => {
-  const bin = join(directory, `bin-${shell.name}`)
-  mkdirSync(bin)
-  symlinkSync("/usr/bin/cat", join(bin, "cat"))
-  symlinkSync("/usr/bin/sh", join(bin, "sh"))
-  const running = start(shell, ["sh", "-c", "echo ready; /usr/bin/sleep 1000"], { container: { PATH: bin } })
-  await until(() => running.stdout() === "ready\n", "ready")
-  running.hangUp()
-  await until(() => members(running.pid).length === 0, "the group is empty")
-})
+inEachShell(
+  "the end of the session ends a command in an image whose PATH has neither sleep nor kill",
+  async (shell) => {
+    const bin = join(directory, `bin-${shell.name}`)
+    mkdirSync(bin)
+    symlinkSync("/usr/bin/cat", join(bin, "cat"))
+    symlinkSync("/usr/bin/sh", join(bin, "sh"))
+    const running = start(shell, ["sh", "-c", "echo ready; /usr/bin/sleep 1000"], { container: { PATH: bin } })
+    await until(() => running.stdout() === "ready\n", "ready")
+    running.hangUp()
+    await until(() => members(running.pid).length === 0, "the group is empty")
+  }
+)
 
-inEach("a command that outlives its session does so, and tells its outcome if someone still listens", async (shell) => {
-  const gate = join(directory, `gate-${shell.name}`)
-  mkdirSync(gate)
-  const script = "echo ready; while [ -d \"$0\" ]; do sleep 0.01; done; exit 8"
-  const running = start(shell, ["sh", "-c", script, gate], { endWithSession: false })
-  await until(() => running.stdout() === "ready\n", "ready")
-  running.hangUp()
-  // Long enough for a watcher to act, had there been one.
-  await new Promise((resolve) => setTimeout(resolve, 100))
-  assert.isAbove(members(running.pid).length, 0)
-  rmSync(gate, { recursive: true })
-  exited(await running.ended, 8)
-})
+inEachShell(
+  "a command that outlives its session does so, and tells its outcome if someone still listens",
+  async (shell) => {
+    const gate = join(directory, `gate-${shell.name}`)
+    mkdirSync(gate)
+    const script = "echo ready; while [ -d \"$0\" ]; do sleep 0.01; done; exit 8"
+    const running = start(shell, ["sh", "-c", script, gate], { endWithSession: false })
+    await until(() => running.stdout() === "ready\n", "ready")
+    running.hangUp()
+    // Long enough for a watcher to act, had there been one.
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    assert.isAbove(members(running.pid).length, 0)
+    rmSync(gate, { recursive: true })
+    exited(await running.ended, 8)
+  }
+)
 
-inEach("a command with stdin is left to see the end of it", async (shell) => {
+inEachShell("a command with stdin is left to see the end of it", async (shell) => {
   const running = start(shell, ["sh", "-c", "cat; echo end; exit 2"], { stdin: true })
   await running.write("a")
   await until(() => running.stdout() === "a", "a")
@@ -204,7 +199,7 @@ inEach("a command with stdin is left to see the end of it", async (shell) => {
   assert.strictEqual(ended.stdout.toString(), "aend\n")
 })
 
-inEach("nothing of the supervisor is left when the command has ended", async (shell) => {
+inEachShell("nothing of the supervisor is left when the command has ended", async (shell) => {
   for (const options of [{ stdin: true }, { stdin: false }, { stdin: false, endWithSession: false }]) {
     const running = start(shell, ["true"], options)
     exited(await running.ended, 0)
@@ -212,13 +207,13 @@ inEach("nothing of the supervisor is left when the command has ended", async (sh
   }
 })
 
-inEach("a command that cannot be started leaves nothing", async (shell) => {
+inEachShell("a command that cannot be started leaves nothing", async (shell) => {
   const running = start(shell, ["no-such-program"])
   assert.strictEqual((await running.ended).code, 127)
   await until(() => members(running.pid).length === 0, "the group is empty")
 })
 
-inEach("commands in a row come to the right end", async (shell) => {
+inEachShell("commands in a row come to the right end", async (shell) => {
   for (let i = 0; i < 25; i++) {
     const ended = await run(shell, ["sh", "-c", `echo ${i}; exit ${i % 7}`], { stdin: i % 2 === 0 })
     exited(ended, i % 7)
