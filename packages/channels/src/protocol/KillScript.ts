@@ -32,12 +32,13 @@ export const Code = {
 const octal = marker.toString(8).padStart(3, "0")
 
 // `ek_is`: whether a process is the supervisor or its watcher. `read` drops the zeros between the words. The script's own
-// command line has the nonce without the marker, so it is never taken for the supervisor.
+// command line has the nonce without the marker, so it is never taken for the supervisor. A process may end while it is read,
+// which is an error after which bash leaves the line that it has read before: that would be read for ever.
 const begin = `exec 2>/dev/null
 ek_g=$1 ek_m=$(printf '\\${octal}%s' "$2") ek_s=$3 ek_e=0
 [ -r "/proc/$$/cmdline" ] || exit ${Code.NoProc}
 ek_is() {
-while IFS= read -r ek_l || [ -n "$ek_l" ]; do
+while ek_l= && IFS= read -r ek_l || [ -n "$ek_l" ]; do
 case $ek_l in *"$ek_m"*) return 0 ;; esac
 done <"/proc/$1/cmdline"
 return 1
@@ -50,7 +51,7 @@ const each = `ek_each() {
 ek_f=
 for ek_d in /proc/[0-9]*; do
 ek_t=
-while IFS= read -r ek_l || [ -n "$ek_l" ]; do ek_t="$ek_t $ek_l"; done <"$ek_d/stat"
+while ek_l= && IFS= read -r ek_l || [ -n "$ek_l" ]; do ek_t="$ek_t $ek_l"; done <"$ek_d/stat"
 set -- \${ek_t##*)}
 [ "$3" = "$ek_g" ] && [ "$1" != Z ] && [ "$1" != X ] || continue
 ! ek_is "\${ek_d#/proc/}" || continue

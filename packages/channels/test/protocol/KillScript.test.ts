@@ -2,6 +2,9 @@ import * as KillScript from "@effect-k8s/channels/protocol/KillScript"
 import { afterAll, assert } from "@effect/vitest"
 import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { inEachShell } from "./inEachShell.ts"
 import { cleanUp, members, type Shell, start, until } from "./supervised.ts"
 
@@ -21,7 +24,14 @@ const tell = (
 ): Promise<Told> =>
   new Promise((resolve, reject) => {
     const [program, ...first] = inShell.argv ?? ["sh"]
-    const child = spawn(program, [...first, ...rest], { detached: true, env, stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(program, [...first, ...rest], {
+      detached: true,
+      env,
+      stdio: ["ignore", "pipe", "pipe"],
+      // None takes so long that ends.
+      timeout: 60_000,
+      killSignal: "SIGKILL"
+    })
     let [stdout, stderr] = ["", ""]
     child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()))
     child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()))
@@ -126,4 +136,21 @@ inEachShell("terminate leaves a command its grace although the PATH of the image
   const ended = await running.ended
   assert.strictEqual(ended.stdout.toString(), "ready\ngoodbye\n")
   assert.strictEqual(ended.code, 5)
+})
+
+inEachShell("a process that ends while its files are being read is passed over", async (shell) => {
+  const nonce = makeNonce()
+  const directory = mkdtempSync(join(tmpdir(), "effect-k8s-"))
+  try {
+    // Reading what is there no longer is an error, as reading a directory is.
+    mkdirSync(join(directory, "7", "stat"), { recursive: true })
+    writeFileSync(join(directory, "7", "cmdline"), `\u001e${nonce}`)
+    const [sh, c, script = "", ...rest] = KillScript.signal({ processGroup: 7, nonce }, "USR1")
+    const other = script.replace("/proc/$1/", `${directory}/$1/`).replace("in /proc/", `in ${directory}/`)
+      .replaceAll("#/proc/", `#${directory}/`)
+    const argv = [sh, c, other, ...rest].filter((word) => word !== undefined)
+    assert.deepStrictEqual(await tell(shell, argv), silent(KillScript.Code.Sent))
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
 })
