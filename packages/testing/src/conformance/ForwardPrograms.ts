@@ -5,7 +5,7 @@
  * - `echo`: gives back what comes.
  * - `late SECONDS`: waits, says `late`, and ends.
  * - `pour BYTES`: sends so many zeros, and ends.
- * - `swallow`: reads nothing more.
+ * - `swallow SECONDS`: reads nothing more, and is gone after so long; never unless told.
  * - `reset`: ends after a moment; what was not read makes it a reset.
  * - `count`: counts the bytes that come, to their end.
  * - `GET`: a request of HTTP, which is answered with an upgrade to the protocol `echo`.
@@ -62,7 +62,7 @@ case "$word" in
 echo) exec cat ;;
 late) sleep "$arg"; echo late ;;
 pour) exec head -c "$arg" /dev/zero ;;
-swallow) exec sleep 1000 ;;
+swallow) exec sleep "\${arg:-1000}" ;;
 reset) sleep 0.5 ;;
 count) exec wc -c ;;
 GET)
@@ -103,7 +103,7 @@ const commands = {
     }
     more()
   },
-  swallow: () => {},
+  swallow: (socket, seconds) => { if (seconds) setTimeout(() => socket.destroy(), 1000 * seconds) },
   reset: (socket) => setTimeout(() => socket.resetAndDestroy(), 500),
   count: (socket, _, rest) => {
     let size = rest.length

@@ -69,8 +69,9 @@ export const rows: ReadonlyArray<Row> = [
       const { ports } = yield* Lab
       yield* eachTransport(Effect.fnUntraced(function*(forward) {
         const stuck = yield* forward.connect(ports.lab)
+        // It goes in the end: a server that waits to pass bytes on does not see that its client has left.
         const zeros = Stream.forever(Stream.succeed(new Uint8Array(64 * 1024)))
-        const all = Stream.concat(Stream.succeed(encoder.encode("swallow\n")), zeros)
+        const all = Stream.concat(Stream.succeed(encoder.encode("swallow 8\n")), zeros)
         const writing = yield* Effect.forkChild(Stream.run(all, stuck.write))
         yield* Effect.sleep("1500 millis")
         for (let i = 0; i < 3; i++) yield* same(yield* echo(forward, `number ${i}`), `number ${i}`, "echo")
