@@ -134,7 +134,6 @@ const authorizeWith = (options: Options): Credentials["Service"]["authorize"] =>
  * ```ts
  * import * as Credentials from "@effect-k8s/core/Credentials"
  * import * as Redacted from "effect/Redacted"
-import * as Semaphore from "effect/Semaphore"
  *
  * const credentials = Credentials.make({ token: Redacted.make("a-token"), impersonate: { user: "jane" } })
  * ```
@@ -151,6 +150,43 @@ export const make = (options: Options = {}): Credentials["Service"] =>
 const fileTtlMillis = 60_000
 
 /**
+ * What files hold that are replaced from time to time: read when it is asked for, once a minute, and after a refusal. What
+ * was read last serves while it cannot be read, unless a refusal is of that itself, which `isForgotten` then says.
+ */
+const rereading = <A>(
+  read: (last: A | undefined) => Effect.Effect<A, CredentialsError>,
+  { isForgotten }: { readonly isForgotten: boolean }
+) => {
+  let last: { readonly value: A } | undefined
+  let readAt: number | undefined
+  // What was being read while a request was refused may be what was refused: nobody may get it who asks after that.
+  let refusals = 0
+  const current = Effect.gen(function*() {
+    const now = yield* Clock.currentTimeMillis
+    const previous = last
+    if (previous !== undefined && readAt !== undefined && now - readAt < fileTtlMillis) return previous.value
+    const refusalsBefore = refusals
+    return yield* read(previous?.value).pipe(
+      Effect.map((value) => {
+        const isRefused = refusals !== refusalsBefore
+        if (!isRefused || !isForgotten) last = { value }
+        if (!isRefused) readAt = now
+        return value
+      }),
+      Effect.catch((error) => previous === undefined ? Effect.fail(error) : Effect.succeed(previous.value))
+    )
+  })
+  // Also when another request has just done so: the files may not have been read again yet.
+  const refused = Effect.sync(() => {
+    if (isForgotten) last = undefined
+    readAt = undefined
+    refusals++
+    return true
+  })
+  return { current, refused }
+}
+
+/**
  * A bearer token from a file, read again once a minute and after a 401.
  *
  * Fails with `CredentialsError` at a request when the file cannot be read and no earlier token is known.
@@ -160,41 +196,22 @@ export const fromTokenFile = Effect.fnUntraced(function*(
   options: Omit<Options, "token"> = {}
 ): Effect.fn.Return<Credentials["Service"], never, FileSystem.FileSystem> {
   const fs = yield* FileSystem.FileSystem
-  let known: { readonly authorize: Credentials["Service"]["authorize"]; readonly readAt: number } | undefined
-  // What was being read while a token was refused may be that token: nobody may get it who asks after the refusal.
-  let refusals = 0
-
   const unusable = (what: string, cause?: unknown): CredentialsError =>
     new CredentialsError({
       description: `the token file ${path} ${what}; check that it exists and that this process may read it`,
       cause
     })
-  const current = Effect.gen(function*() {
-    const now = yield* Clock.currentTimeMillis
-    if (known !== undefined && now - known.readAt < fileTtlMillis) return known.authorize
-    const previous = known
-    const refusalsBefore = refusals
-    return yield* fs.readFileString(path).pipe(
+  const { current, refused } = rereading(() =>
+    fs.readFileString(path).pipe(
       Effect.mapError((cause) => unusable("could not be read", cause)),
       Effect.map((text) => text.trim()),
       Effect.filterOrFail((token) => token !== "", () => unusable("is empty")),
-      Effect.map((token) => {
-        const authorize = authorizeWith({ ...options, token: Redacted.make(token) })
-        if (refusals === refusalsBefore) known = { authorize, readAt: now }
-        return authorize
-      }),
-      Effect.catch((error) => previous === undefined ? Effect.fail(error) : Effect.succeed(previous.authorize))
-    )
-  })
+      Effect.map((token) => authorizeWith({ ...options, token: Redacted.make(token) }))
+    ), { isForgotten: true })
 
   return Credentials.of({
     authorize: (request) => Effect.flatMap(current, (authorize) => authorize(request)),
-    // Also when another request has just done so: the file may not have been read again yet.
-    invalidate: Effect.sync(() => {
-      known = undefined
-      refusals++
-      return true
-    }),
+    invalidate: refused,
     identity: Effect.succeed({ generation: 0, clientCertificate: options.clientCertificate })
   })
 })
@@ -219,11 +236,6 @@ export const withCertificateFiles = Effect.fnUntraced(function*(
   const fs = yield* FileSystem.FileSystem
   // Of two that read at once, the one that has read the older pair could be the later.
   const reading = yield* Semaphore.make(1)
-  let known: { readonly identity: Identity; readonly cert: string; readonly key: string } | undefined
-  let readAt: number | undefined
-  // As of the token file: what was being read while a request was refused may be what was refused.
-  let refusals = 0
-
   const unusable = (path: string, what: string, cause?: unknown): CredentialsError =>
     new CredentialsError({
       description:
@@ -243,40 +255,32 @@ export const withCertificateFiles = Effect.fnUntraced(function*(
     return { cert, key }
   })
 
-  const identity = Effect.gen(function*() {
-    const now = yield* Clock.currentTimeMillis
-    const previous = known
-    if (previous !== undefined && readAt !== undefined && now - readAt < fileTtlMillis) return previous.identity
-    const refusalsBefore = refusals
-    const isUnchanged = (pair: CertificateFiles): boolean => pair.cert === previous?.cert && pair.key === previous.key
-    return yield* readPair.pipe(
-      Effect.filterOrFail(
-        (pair) => previous === undefined || isUnchanged(pair) || Pem.belongTogether(pair),
-        () => unusable(files.cert, `is of another key than that of ${files.key}`)
-      ),
-      Effect.map((pair) => {
-        const next = previous !== undefined && isUnchanged(pair) ? previous : {
-          ...pair,
-          identity: {
-            generation: previous === undefined ? 0 : previous.identity.generation + 1,
-            clientCertificate: { cert: pair.cert, key: Redacted.make(pair.key) }
+  const { current, refused } = rereading<{ readonly pair: CertificateFiles; readonly identity: Identity }>(
+    (last) => {
+      const isUnchanged = ({ cert, key }: CertificateFiles): boolean =>
+        cert === last?.pair.cert && key === last.pair.key
+      return readPair.pipe(
+        Effect.filterOrFail(
+          (pair) => last === undefined || isUnchanged(pair) || Pem.belongTogether(pair),
+          () => unusable(files.cert, `is of another key than that of ${files.key}`)
+        ),
+        Effect.map((pair) =>
+          last !== undefined && isUnchanged(pair) ? last : {
+            pair,
+            identity: {
+              generation: last === undefined ? 0 : last.identity.generation + 1,
+              clientCertificate: { cert: pair.cert, key: Redacted.make(pair.key) }
+            }
           }
-        }
-        known = next
-        if (refusals === refusalsBefore) readAt = now
-        return next.identity
-      }),
-      Effect.catch((error) => previous === undefined ? Effect.fail(error) : Effect.succeed(previous.identity))
-    )
-  })
+        )
+      )
+    },
+    { isForgotten: false }
+  )
 
   return Credentials.of({
     authorize: credentials.authorize,
-    invalidate: Effect.map(credentials.invalidate, () => {
-      readAt = undefined
-      refusals++
-      return true
-    }),
-    identity: Semaphore.withPermit(reading, identity)
+    invalidate: Effect.andThen(credentials.invalidate, refused),
+    identity: Semaphore.withPermit(reading, Effect.map(current, ({ identity }) => identity))
   })
 })

@@ -23,14 +23,12 @@ export const make = Effect.fnUntraced(function*(
   credentials: Credentials["Service"]
 ): Effect.fn.Return<CurrentTransport, never, Transport.Platform | Scope.Scope> {
   const platform = yield* Transport.Platform
-  const newest: { identity: Identity } = {
-    identity: yield* Effect.orElseSucceed(credentials.identity, (): Identity => ({ generation: -Infinity }))
-  }
+  let newest = yield* Effect.orElseSucceed(credentials.identity, (): Identity => ({ generation: -Infinity }))
   // The generation of the transport that was made last.
   let made = -Infinity
   const transports = yield* RcRef.make({
     acquire: Effect.suspend(() => {
-      const { clientCertificate, generation } = newest.identity
+      const { clientCertificate, generation } = newest
       return Effect.map(
         platform.transport(
           clientCertificate === undefined ? endpoint : { ...endpoint, tls: { ...endpoint.tls, clientCertificate } }
@@ -47,14 +45,14 @@ export const make = Effect.fnUntraced(function*(
   const get = Effect.gen(function*() {
     const identity = yield* credentials.identity
     // One that was asked for earlier may come later.
-    if (identity.generation > newest.identity.generation) newest.identity = identity
+    if (identity.generation > newest.generation) newest = identity
     const scope = yield* Effect.scope
     while (true) {
       // One that is being made cannot be invalidated: it is looked at when it is there.
-      if (made < newest.identity.generation) yield* RcRef.invalidate(transports)
+      if (made < newest.generation) yield* RcRef.invalidate(transports)
       const attempt = yield* Scope.fork(scope)
       const { generation, transport } = yield* Scope.provide(RcRef.get(transports), attempt)
-      if (generation >= newest.identity.generation) return transport
+      if (generation >= newest.generation) return transport
       yield* Scope.close(attempt, Exit.void)
     }
   })
