@@ -8,7 +8,7 @@
 export interface MessageBuffer {
   /** Takes a piece; its memory is free again. */
   readonly push: (piece: Uint8Array) => void
-  /** The message, whose memory the next piece takes again. That one belongs to the next message. */
+  /** The message, which is whoever's who takes it. The next piece belongs to the next message. */
   readonly take: () => Uint8Array
 }
 
@@ -32,9 +32,11 @@ export const make = (limit: number): MessageBuffer => {
       size = needed
     },
     take: () => {
-      const message = buffer.subarray(0, size)
+      // One that came in one long piece fills its memory, and takes it along.
+      const isAll = size === buffer.length
+      const message = isAll ? buffer : buffer.slice(0, size)
       size = 0
-      if (buffer.length > keptBytes) buffer = new Uint8Array(0)
+      if (isAll || buffer.length > keptBytes) buffer = new Uint8Array(0)
       return message
     }
   }

@@ -57,7 +57,7 @@ const make = Effect.fnUntraced(function*(
         buffer.push(event.payload)
         if (!event.last) return undefined
         const message = buffer.take()
-        return event.text ? decoder.decode(message) : message.slice()
+        return event.text ? decoder.decode(message) : message
       }
       case "Ping":
         pongs.take(event.payload)
