@@ -38,7 +38,7 @@ const see = (client: HttpClient, port: number, host = "localhost") =>
   Effect.flatMap(
     client.execute(HttpClientRequest.get(`https://${host}:${port}/seen`)),
     // The server is ours.
-    (response) => Effect.map(response.json, (json) => json as unknown as Seen)
+    (response) => Effect.map(response.text, (text) => JSON.parse(text) as Seen)
   )
 
 /** Why it failed, by an error of ours: itself, or its cause. */
