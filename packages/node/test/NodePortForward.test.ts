@@ -1,9 +1,6 @@
 import * as ChannelError from "@effect-k8s/channels/ChannelError"
 import * as PortForward from "@effect-k8s/channels/PortForward"
 import * as Target from "@effect-k8s/channels/Target"
-import * as Api from "@effect-k8s/core/Api"
-import { Pod } from "@effect-k8s/core/apis/core/v1"
-import * as NodeKube from "@effect-k8s/node/NodeKube"
 import * as NodePortForward from "@effect-k8s/node/NodePortForward"
 import * as ForwardFault from "@effect-k8s/testing/pods/ForwardFault"
 import * as TestCluster from "@effect-k8s/testing/TestCluster"
@@ -11,7 +8,6 @@ import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
@@ -22,27 +18,9 @@ import * as Http from "node:http"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import { text } from "node:stream/consumers"
+import { clusterOf, serve } from "./support/webPod.ts"
 
 const MiB = 1024 * 1024
-
-/** A server on this machine, whose ports the pods share. */
-const serve = Effect.fnUntraced(function*(handler: (socket: Net.Socket) => void) {
-  const sockets = new Set<Net.Socket>()
-  const server = Net.createServer({ allowHalfOpen: true }, (socket) => {
-    sockets.add(socket)
-    socket.on("error", () => {}).once("close", () => sockets.delete(socket))
-    handler(socket)
-  })
-  yield* Effect.acquireRelease(
-    Effect.promise(() => new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve))),
-    () =>
-      Effect.sync(() => {
-        for (const socket of sockets) socket.destroy()
-        server.close()
-      })
-  )
-  return { port: (server.address() as Net.AddressInfo).port, open: () => sockets.size }
-})
 
 const until = (condition: () => boolean): Effect.Effect<boolean> =>
   Effect.repeat(Effect.sync(condition), { schedule: Schedule.spaced("10 millis"), until: (met) => met, times: 500 })
@@ -60,23 +38,6 @@ const open = (options: Parameters<typeof PortForward.open>[1] = {}) => PortForwa
 /** Whether a stream has what undici calls of a socket, besides what all streams have. Its types want a whole one. */
 const servesUndici = (stream: Duplex): stream is Net.Socket =>
   ["ref", "unref"].every((name) => typeof Reflect.get(stream, name) === "function")
-
-const makePod = Effect.gen(function*() {
-  const pods = Api.make(Pod)
-  const command = ["sleep", "1000"]
-  yield* pods.create({ metadata: { name: "web" }, spec: { containers: [{ name: "main", image: "x", command }] } })
-  yield* Effect.repeat(pods.get("web"), {
-    schedule: Schedule.spaced("20 millis"),
-    until: (pod) => pod.status.phase === "Running"
-  })
-})
-
-/** A cluster with a pod. */
-const clusterOf = (options: TestCluster.Options = {}) =>
-  Layer.effectDiscard(makePod).pipe(
-    Layer.provideMerge(TestCluster.layerClient(options)),
-    Layer.provideMerge(NodeKube.layerServices)
-  )
 
 layer(clusterOf(), { excludeTestServices: true })("a forwarded connection as a stream", (it) => {
   it.effect("serves requests of node:http, kept alive, and of undici", () =>

@@ -3,26 +3,20 @@
  */
 import * as PortForward from "@effect-k8s/channels/PortForward"
 import * as Target from "@effect-k8s/channels/Target"
-import * as Api from "@effect-k8s/core/Api"
-import { Pod } from "@effect-k8s/core/apis/core/v1"
-import * as NodeKube from "@effect-k8s/node/NodeKube"
-import * as TestCluster from "@effect-k8s/testing/TestCluster"
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
-import * as Net from "node:net"
+import { clusterOf, serve } from "./support/webPod.ts"
 
 const MiB = 1024 * 1024
 
 /** A program that takes its time: it begins to read late, and pauses after each piece. Gives what each connection got. */
 const slowReader = Effect.gen(function*() {
   const got: Array<number> = []
-  const sockets = new Set<Net.Socket>()
-  const server = Net.createServer({ allowHalfOpen: true }, (socket) => {
+  const { port } = yield* serve((socket) => {
     const which = got.push(0) - 1
-    sockets.add(socket.on("error", () => {}).on("end", () => socket.end()))
+    socket.on("end", () => socket.end())
     setTimeout(() =>
       socket.on("data", (piece: Buffer) => {
         got[which]! += piece.length
@@ -30,31 +24,8 @@ const slowReader = Effect.gen(function*() {
         setTimeout(() => socket.resume(), 5)
       }), 600)
   })
-  yield* Effect.acquireRelease(
-    Effect.promise(() => new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve))),
-    () =>
-      Effect.sync(() => {
-        for (const socket of sockets) socket.destroy()
-        server.close()
-      })
-  )
-  return { port: (server.address() as Net.AddressInfo).port, got }
+  return { port, got }
 })
-
-const makePod = Effect.gen(function*() {
-  const pods = Api.make(Pod)
-  const command = ["sleep", "1000"]
-  yield* pods.create({ metadata: { name: "web" }, spec: { containers: [{ name: "main", image: "x", command }] } })
-  yield* Effect.repeat(pods.get("web"), {
-    schedule: Schedule.spaced("20 millis"),
-    until: (pod) => pod.status.phase === "Running"
-  })
-})
-
-const cluster = Layer.effectDiscard(makePod).pipe(
-  Layer.provideMerge(TestCluster.layerClient({})),
-  Layer.provideMerge(NodeKube.layerServices)
-)
 
 const size = 24 * MiB
 
@@ -71,7 +42,7 @@ const whole = (got: ReadonlyArray<number>, times: number) =>
     times
   })
 
-layer(cluster, { excludeTestServices: true })("what was written with success", (it) => {
+layer(clusterOf(), { excludeTestServices: true })("what was written with success", (it) => {
   for (const transport of ["tunnel", "spdy", "websocket"] as const) {
     it.effect(
       `arrives at a program that reads slowly, although the session has ended (${transport})`,
