@@ -166,6 +166,14 @@ describe("the files of a client certificate", () => {
     return { both, credentials, disk: one }
   })
 
+  /** Begins to read, and goes on when it is let. */
+  const readSlowly = Effect.fnUntraced(function*({ credentials, disk }: Effect.Success<ReturnType<typeof oneFile>>) {
+    const slow = yield* Deferred.make<void>()
+    disk.pause = Deferred.await(slow)
+    const early = yield* Effect.forkChild(presented(credentials), { startImmediately: true })
+    return { early, goOn: Deferred.succeed(slow, undefined) }
+  })
+
   it.effect("may be one file, which is then read once, so that its halves are of one time", () =>
     Effect.gen(function*() {
       const { credentials, disk } = yield* oneFile()
@@ -176,31 +184,29 @@ describe("the files of a client certificate", () => {
 
   it.effect("that were being read when a request was refused are read again for who asks afterwards", () =>
     Effect.gen(function*() {
-      const { both, credentials, disk } = yield* oneFile()
+      const file = yield* oneFile()
+      const { both, credentials, disk } = file
       const first = disk.contents[path]
-      const slow = yield* Deferred.make<void>()
-      disk.pause = Deferred.await(slow)
-      const early = yield* Effect.forkChild(presented(credentials), { startImmediately: true })
+      const { early, goOn } = yield* readSlowly(file)
       const second = both()
       disk.contents[path] = second
       yield* credentials.invalidate
-      yield* Deferred.succeed(slow, undefined)
+      yield* goOn
       assert.strictEqual((yield* Fiber.join(early)).cert, first)
       assert.strictEqual((yield* presented(credentials)).cert, second)
     }))
 
   it.effect("are read by one at a time, so that the older of two readings is never the later", () =>
     Effect.gen(function*() {
-      const { both, credentials, disk } = yield* oneFile()
+      const file = yield* oneFile()
+      const { both, credentials, disk } = file
       const first = disk.contents[path]
-      const slow = yield* Deferred.make<void>()
-      disk.pause = Deferred.await(slow)
-      const early = yield* Effect.forkChild(presented(credentials), { startImmediately: true })
+      const { early, goOn } = yield* readSlowly(file)
       yield* credentials.invalidate
       disk.contents[path] = both()
       disk.pause = Effect.void
       const late = yield* Effect.forkChild(presented(credentials), { startImmediately: true })
-      yield* Deferred.succeed(slow, undefined)
+      yield* goOn
       assert.deepStrictEqual(yield* Fiber.join(early), { generation: 0, cert: first, key: first })
       const text = disk.contents[path]
       assert.deepStrictEqual(yield* Fiber.join(late), { generation: 1, cert: text, key: text })
