@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { inEachShell } from "./inEachShell.ts"
-import { cleanUp, type Ended, members, run, shells, start, until } from "./supervised.ts"
+import { cleanUp, type Ended, members, run, type Running, shells, start, until } from "./supervised.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "effect-k8s-"))
 afterAll(() => {
@@ -17,6 +17,15 @@ const exited = (ended: Ended, code: number): void => {
 }
 
 const ready = ["sh", "-c", "echo ready; exec sleep 1000"]
+
+/** What becomes of a command that has said `ready` when its client leaves; nothing of its group is left then. */
+const left = async (running: Running): Promise<Ended> => {
+  await until(() => running.stdout() === "ready\n", "ready")
+  running.hangUp()
+  const ended = await running.ended
+  await until(() => members(running.pid).length === 0, "the group is empty")
+  return ended
+}
 
 for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130], ["SIGHUP", 129], ["SIGKILL", undefined]] as const) {
   for (
@@ -79,23 +88,17 @@ inEachShell("the report is the process group, and the command is in it", async (
 
 inEachShell("the end of the session ends a command without stdin, and its children", async (shell) => {
   const running = start(shell, ["sh", "-c", "sleep 1000 & sleep 1000 & echo ready; wait"])
-  await until(() => running.stdout() === "ready\n", "ready")
-  running.hangUp()
-  const ended = await running.ended
+  const ended = await left(running)
   exited(ended, 143)
   assert.strictEqual(ended.stderr.toString(), "")
-  await until(() => members(running.pid).length === 0, "the group is empty")
 })
 
 inEachShell("a command that ends in order at the end of the session tells its own exit code", async (shell) => {
   const script = "trap 'echo goodbye; exit 5' TERM; echo ready; while :; do sleep 0.01; done"
   const running = start(shell, ["sh", "-c", script])
-  await until(() => running.stdout() === "ready\n", "ready")
-  running.hangUp()
-  const ended = await running.ended
+  const ended = await left(running)
   exited(ended, 5)
   assert.strictEqual(ended.stdout.toString(), "ready\ngoodbye\n")
-  await until(() => members(running.pid).length === 0, "the group is empty")
 })
 
 inEachShell("what the client sends does not end a command without stdin", async (shell) => {
@@ -107,21 +110,15 @@ inEachShell("what the client sends does not end a command without stdin", async 
 inEachShell("a grandchild that does not heed TERM is killed after the grace", async (shell) => {
   const script = "(trap '' TERM; echo ready; while :; do sleep 0.1; done) & sleep 1000"
   const running = start(shell, ["sh", "-c", script])
-  await until(() => running.stdout() === "ready\n", "ready")
-  running.hangUp()
-  await until(() => members(running.pid).length === 0, "the group is empty")
-  exited(await running.ended, 143)
+  exited(await left(running), 143)
 })
 
 inEachShell("a command that does not heed TERM is killed after the grace, and its supervisor tells", async (shell) => {
   for (const script of ["while :; do sleep 0.1; done", "sleep 1000 & sleep 1000"]) {
     const running = start(shell, ["sh", "-c", `trap '' TERM; echo ready; ${script}`])
-    await until(() => running.stdout() === "ready\n", "ready")
-    running.hangUp()
-    const ended = await running.ended
+    const ended = await left(running)
     exited(ended, 137)
     assert.strictEqual(ended.stderr.toString(), "")
-    await until(() => members(running.pid).length === 0, "the group is empty")
   }
 })
 
@@ -149,12 +146,9 @@ for (
   inEachShell(`a command has its grace although the PATH of ${whose} leads to no sleep`, async (shell) => {
     const script = `trap '${slowGoodbye}' TERM; echo ready; while :; do /usr/bin/sleep 0.01; done`
     const running = start(shell, ["/bin/sh", "-c", script], options)
-    await until(() => running.stdout() === "ready\n", "ready")
-    running.hangUp()
-    const ended = await running.ended
+    const ended = await left(running)
     exited(ended, 5)
     assert.strictEqual(ended.stdout.toString(), "ready\ngoodbye\n")
-    await until(() => members(running.pid).length === 0, "the group is empty")
   })
 }
 
@@ -166,9 +160,7 @@ inEachShell(
     symlinkSync("/usr/bin/cat", join(bin, "cat"))
     symlinkSync("/usr/bin/sh", join(bin, "sh"))
     const running = start(shell, ["sh", "-c", "echo ready; /usr/bin/sleep 1000"], { container: { PATH: bin } })
-    await until(() => running.stdout() === "ready\n", "ready")
-    running.hangUp()
-    await until(() => members(running.pid).length === 0, "the group is empty")
+    await left(running)
   }
 )
 
