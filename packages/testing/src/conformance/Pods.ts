@@ -25,15 +25,12 @@ export interface Programs {
   readonly images: boolean
 }
 
-/** What a server's pods can run. */
+/** What a server's pods can run. Their ports are free on this machine too, because local ones have the same numbers. */
 export const programsOf = (server: Lab.Server): Effect.Effect<Programs> =>
-  server._tag === "Cluster"
-    ? Effect.succeed({
-      ports: ForwardPrograms.ownPorts,
-      web: ForwardPrograms.busybox(ForwardPrograms.ownPorts),
-      images: false
-    })
-    : Effect.map(ForwardPrograms.freePorts, (ports) => ({ ports, web: ForwardPrograms.node(ports), images: true }))
+  Effect.map(ForwardPrograms.freePorts, (ports) =>
+    server._tag === "Cluster"
+      ? { ports, web: ForwardPrograms.busybox(ports), images: false }
+      : { ports, web: ForwardPrograms.node(ports), images: true })
 
 const image = "localhost/busybox:1"
 
