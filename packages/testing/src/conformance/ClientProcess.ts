@@ -70,22 +70,29 @@ const block = new Uint8Array(64 * 1024)
 const zeros = (size: number): Stream.Stream<Uint8Array> =>
   Stream.take(Stream.forever(Stream.succeed(block)), size / block.length)
 
-const transfer = (target: Target.Target, { _tag, size, stallMillis, transport }: Transfer) => {
+const transfer = (
+  target: Target.Target,
+  { _tag, size, stallMillis, transport }: Transfer,
+  moved: (bytes: number) => void
+) => {
   const on = Exec.on(target, { transport })
+  const metered = <E, R>(stream: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Uint8Array, E, R> =>
+    Stream.tap(stream, ({ length }) => Effect.sync(() => moved(length)))
   if (_tag === "Receive") {
     const output = Exec.stream(on(["head", "-c", String(size), "/dev/zero"]))
-    return Remote.countBytes(Remote.pauseAfterFirst(stallMillis)(output))
+    return Remote.countBytes(metered(Remote.pauseAfterFirst(stallMillis)(output)))
   }
   const command = on(["sh", "-c", `sleep ${stallMillis / 1000}; wc -c`])
-  return Effect.map(Exec.string(Exec.feed(command, zeros(size))), (text) => Number(text.trim()))
+  return Effect.map(Exec.string(Exec.feed(command, metered(zeros(size)))), (text) => Number(text.trim()))
 }
 
 const measure = Effect.fnUntraced(function*(target: Target.Target, job: Transfer) {
   const { rss } = process.memoryUsage
   const start = rss()
-  const first = start + (yield* Memory.growth(transfer(target, { ...job, size: job.warmUp }))).bytes
+  const warmUp = { ...job, size: job.warmUp }
+  const first = start + (yield* Memory.growth((moved) => transfer(target, warmUp, moved))).bytes
   const before = rss()
-  const second = yield* Memory.growth(transfer(target, job))
+  const second = yield* Memory.growth((moved) => transfer(target, job, moved))
   const peak = Math.max(first, before + second.bytes)
   return { arrived: second.value, taken: peak - start, growth: peak - first } satisfies Report
 })

@@ -9,10 +9,13 @@ import { runInNewContext } from "node:vm"
 const interval = "10 millis"
 // A collection takes a few milliseconds.
 const samplesPerCollection = 5
+// How many bytes pass between two moments is up to the machine, so those that have passed are collected by their number: they
+// are young, which takes a fraction of a millisecond.
+const bytesPerCollection = 1024 * 1024
 
 /** Collects garbage, where the runtime was started so that a program may. */
-const collect = (): void => {
-  if ("gc" in globalThis && typeof globalThis.gc === "function") globalThis.gc()
+const collect = (type: "major" | "minor"): void => {
+  if ("gc" in globalThis && typeof globalThis.gc === "function") globalThis.gc({ type })
 }
 
 /** What an effect gives, and what it took. */
@@ -22,19 +25,30 @@ export interface Measured<A> {
   readonly bytes: number
 }
 
-/** Runs an effect and measures. */
+/** Runs an effect, which says of the bytes that it moves how many there were, and measures. */
 export const growth = Effect.fnUntraced(function*<A, E, R>(
-  effect: Effect.Effect<A, E, R>
+  move: (moved: (bytes: number) => void) => Effect.Effect<A, E, R>
 ): Effect.fn.Return<Measured<A>, E, R> {
   const before = process.memoryUsage.rss()
   let peak = before
+  const look = (): void => {
+    peak = Math.max(peak, process.memoryUsage.rss())
+  }
+  let uncollected = 0
+  const moved = (bytes: number): void => {
+    uncollected += bytes
+    if (uncollected < bytesPerCollection) return
+    uncollected = 0
+    look()
+    collect("minor")
+  }
   let samples = 0
   const sample = Effect.sync(() => {
-    if (++samples % samplesPerCollection === 0) collect()
-    peak = Math.max(peak, process.memoryUsage.rss())
+    if (++samples % samplesPerCollection === 0) collect("major")
+    look()
   })
   const value = yield* Effect.raceFirst(
-    effect,
+    move(moved),
     Effect.andThen(Effect.repeat(sample, Schedule.spaced(interval)), Effect.never)
   )
   return { value, bytes: peak - before }

@@ -12,9 +12,9 @@ import { check, failureOf, type Options, type Row, row, same } from "../Row.ts"
 const MiB = 1024 * 1024
 const GiB = 1024 * MiB
 
-// Measured with garbage collected meanwhile. On Node 26 10 to 13 MiB are taken for stdin and 14 to 24 for stdout, 0 to 2 and
-// 0 to 7 of them after the first 128 MiB. On Deno it is up to 43, of which 0 to 9 come in the second 128 MiB and 0 to 2 in
-// the 256 behind it. A client that buffers what its peer or its reader leaves takes hundreds.
+// Measured with garbage collected meanwhile, at a load of 1 to 11. On Node 26 10 to 15 MiB are taken for stdin and 12 to 20 for
+// stdout, 0 to 3 of them after the first 128 MiB. On Deno it is up to 37, of which 0 to 2 come after the first 256. A client
+// that buffers what its peer or its reader leaves takes hundreds.
 const isDeno = "Deno" in globalThis
 const warmUp = (isDeno ? 256 : 128) * MiB
 const takenLimit = (isDeno ? 48 : 32) * MiB
