@@ -31,15 +31,18 @@ export const hashOf = (target: Target, file: string): Remote<string> =>
 export const remove = (target: Target, file: string): Remote<void> =>
   Effect.asVoid(Exec.exitCode(Exec.on(target)(["rm", "-f", file])))
 
-// The pattern matches the marker, and not itself.
-const countScript = "n=0; for p in /proc/[0-9]*; do " +
-  "if tr '\\0' ' ' <\"$p/cmdline\" 2>/dev/null | grep -q -- \"$1\"; then n=$((n + 1)); fi; done; echo $n"
+// The pattern matches the marker, and not itself. The fields of a `stat` after the parenthesis are the state, the parent, and as
+// the 20th the start, in hundredths of a second since the machine's.
+const processesScript = "read -r up idle </proc/uptime; for p in /proc/[0-9]*; do " +
+  "if tr '\\0' ' ' <\"$p/cmdline\" 2>/dev/null | grep -q -- \"$1\"; then " +
+  "{ read -r s <\"$p/stat\" && n=${s#*\\(} && set -- \"$1\" ${s##*\\) } && " +
+  "echo \"${p#/proc/} (${n%\\)*}, $2, child of $3, $((${up%%.*} - ${21} / 100)) s old)\"; } 2>/dev/null || echo \"${p#/proc/}\"; fi; done"
 
-/** Processes in the container that have the marker on their command line. */
-export const countProcesses = (target: Target, marker: string): Remote<number> =>
+/** Processes in the container that have the marker on their command line, each as a few words. */
+export const processes = (target: Target, marker: string): Remote<ReadonlyArray<string>> =>
   Effect.map(
-    Exec.string(Exec.check(Exec.on(target)(["sh", "-c", countScript, "count", `[m]${marker.slice(1)}`]))),
-    (text) => Number(text.trim())
+    Exec.string(Exec.check(Exec.on(target)(["sh", "-c", processesScript, "processes", `[m]${marker.slice(1)}`]))),
+    (text) => text.split("\n").filter((line) => line !== "")
   )
 
 /** Fails unless the processes with the marker are gone soon: within some ten seconds, and those that the server is known to take. */
@@ -48,8 +51,10 @@ export const gone = (
   marker: string,
   serverSeconds = 0
 ): Effect.Effect<void, KubeError | ChannelError | ExitedNonZero | Unmet, KubeClient> =>
-  countProcesses(target, marker).pipe(
-    Effect.flatMap((left) => check(left === 0, `${left} processes of the command are left in the container`)),
+  processes(target, marker).pipe(
+    Effect.flatMap((left) =>
+      check(left.length === 0, `${left.length} processes of the command are left in the container: ${left.join(", ")}`)
+    ),
     Effect.retry({ schedule: Schedule.spaced("100 millis"), times: 60 + 10 * serverSeconds })
   )
 
