@@ -31,12 +31,17 @@ export const hashOf = (target: Target, file: string): Remote<string> =>
 export const remove = (target: Target, file: string): Remote<void> =>
   Effect.asVoid(Exec.exitCode(Exec.on(target)(["rm", "-f", file])))
 
-// The pattern matches the marker, and not itself. The fields of a `stat` after the parenthesis are the state, the parent, and as
-// the 20th the start, in hundredths of a second since the machine's.
-const processesScript = "read -r up idle </proc/uptime; for p in /proc/[0-9]*; do " +
-  "if tr '\\0' ' ' <\"$p/cmdline\" 2>/dev/null | grep -q -- \"$1\"; then " +
-  "{ read -r s <\"$p/stat\" && n=${s#*\\(} && set -- \"$1\" ${s##*\\) } && " +
-  "echo \"${p#/proc/} (${n%\\)*}, $2, child of $3, $((${up%%.*} - ${21} / 100)) s old)\"; } 2>/dev/null || echo \"${p#/proc/}\"; fi; done"
+// The pattern matches the marker, and not itself. Behind the name, which may have spaces and parentheses, the fields of a `stat`
+// are the state, the parent, and as the 20th the start, in hundredths of a second since the machine's.
+const processesScript = `read -r up idle </proc/uptime
+pattern=$1
+for p in /proc/[0-9]*; do
+tr '\\0' ' ' <"$p/cmdline" 2>/dev/null | grep -q -- "$pattern" || continue
+read -r stat 2>/dev/null <"$p/stat" || continue
+name=\${stat#*\\(}
+set -- \${stat##*\\) }
+echo "\${p#/proc/} (\${name%\\)*}, $1, child of $2, $((\${up%%.*} - \${20} / 100)) s old)"
+done`
 
 /** Processes in the container that have the marker on their command line, each as a few words. */
 export const processes = (target: Target, marker: string): Remote<ReadonlyArray<string>> =>
