@@ -9,7 +9,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
-import { moment, settle, timePasses } from "../support/execServer.ts"
+import { settle, timePasses } from "../support/execServer.ts"
 import * as ForwardServer from "../support/forwardServer.ts"
 import { after, say, start } from "../support/forwardSession.ts"
 
@@ -42,7 +42,7 @@ describe("what was sent before the end of the session", () => {
         const server = yield* ForwardServer.make({ speaks: [transport], onBytes: () => Effect.sleep("1 second") })
         const bytes = 200 * 1024
         const running = yield* Effect.forkChild(session(server, { transport, bytes }, Effect.void))
-        yield* Effect.repeat(moment, { until: () => server.pairs.length === 1 })
+        yield* Effect.repeat(settle, { until: () => server.pairs.length === 1 })
         yield* settle
         assert.isBelow(server.pairs[0]!.got().bytes, bytes)
         while (running.pollUnsafe() === undefined) yield* after(1_000)

@@ -11,7 +11,7 @@ import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { text, utf8 } from "../protocol/bytes.ts"
-import { joined, moment, settle, timePasses } from "../support/execServer.ts"
+import { joined, settle, timePasses } from "../support/execServer.ts"
 import * as ForwardServer from "../support/forwardServer.ts"
 
 const transports = ["tunnel", "spdy", "websocket"] as const
@@ -27,8 +27,7 @@ const start = Effect.fnUntraced(function*(
     KubeClient,
     server.client
   )
-  const pairs = (count: number) =>
-    Effect.repeat(Effect.andThen(settle, moment), { until: () => server.pairs.length >= count, times: 50 })
+  const pairs = (count: number) => Effect.repeat(settle, { until: () => server.pairs.length >= count, times: 50 })
   return { server, forward, /** Waits for so many connections at the server. */ pairs }
 })
 

@@ -24,6 +24,7 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import { createHash } from "node:crypto"
+import * as Digests from "./digests.ts"
 import * as SpdyWire from "./spdyWire.ts"
 
 /** What a client asked for. */
@@ -152,25 +153,25 @@ export const bytesOf = (data: string | Uint8Array): Uint8Array => typeof data ==
 /** Text of bytes. */
 export const textOf = (bytes: Uint8Array): string => decoder.decode(bytes)
 
-/** Lets the other fibers go on until they wait. */
+/** Lets the other fibers go on until they wait, and not for a digest. No virtual time passes. */
 export const settle: Effect.Effect<void> = Effect.promise(async () => {
-  for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
+  do {
+    await Digests.made()
+    for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
+  } while (Digests.isPending())
 })
 
-/** A moment of real time, in which another thread may make the digest that a handshake needs. */
-export const moment: Effect.Effect<void> = Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
+/** Goes on by a step, which is no moment of real time: when a digest is under way the step is to wait for it. */
+export const step = (otherwise: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.suspend(() => Digests.isPending() ? Effect.promise(Digests.made) : otherwise)
 
-/**
- * Waits for a fiber and lets time pass meanwhile, in steps that are small beside any deadline: digests are computed on
- * another thread, which takes no virtual time.
- */
+/** Waits for a fiber and lets time pass meanwhile, in steps that are small beside any deadline. */
 export const joined = Effect.fnUntraced(function*<A, E>(
   fiber: Fiber.Fiber<A, E>,
   step: Duration.Input = "10 millis"
 ): Effect.fn.Return<A, E> {
   while (fiber.pollUnsafe() === undefined) {
     yield* settle
-    yield* moment
     yield* TestClock.adjust(step)
   }
   return yield* Fiber.join(fiber)

@@ -87,7 +87,6 @@ export const nothingLeft = Effect.fnUntraced(function*(place: Place, message = "
 export const opened = Effect.fnUntraced(function*({ server }: Pick<Place, "server">, sessions: number) {
   for (let i = 0; server.sessions.length < sessions; i++) {
     if (i === 20_000) assert.fail(`${server.sessions.length} of ${sessions} sessions were opened`)
-    yield* Server.moment
     yield* Server.settle
   }
   yield* Server.settle
@@ -99,7 +98,6 @@ export const inTime = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect
   for (let i = 0; i < 300; i++) {
     yield* Server.settle
     if (fiber.pollUnsafe() !== undefined) return yield* Fiber.join(fiber)
-    yield* Server.moment
     yield* TestClock.adjust("250 millis")
   }
   return assert.fail("it did not end within 75 seconds")

@@ -9,7 +9,7 @@ import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
-import { moment, settle } from "./execServer.ts"
+import { settle } from "./execServer.ts"
 import * as Fibers from "./fibers.ts"
 
 /** A session: what became of it. Its server is asked afterwards whether it still has a connection. */
@@ -53,7 +53,6 @@ const runBatch = Effect.fnUntraced(function*<I, A>(
       assert.fail(`sessions that hang: ${Array.from(running, describe).slice(0, 20).join("; ")}`)
     }
     yield* settle
-    yield* moment
     yield* TestClock.adjust(stepMillis)
   }
   const results = yield* Fiber.join(all)
