@@ -168,11 +168,11 @@ export const step = (otherwise: Effect.Effect<void>): Effect.Effect<void> =>
 /** Waits for a fiber and lets time pass meanwhile, in steps that are small beside any deadline. */
 export const joined = Effect.fnUntraced(function*<A, E>(
   fiber: Fiber.Fiber<A, E>,
-  step: Duration.Input = "10 millis"
+  stride: Duration.Input = "10 millis"
 ): Effect.fn.Return<A, E> {
   while (fiber.pollUnsafe() === undefined) {
     yield* settle
-    yield* TestClock.adjust(step)
+    yield* TestClock.adjust(stride)
   }
   return yield* Fiber.join(fiber)
 })
