@@ -4,7 +4,7 @@
  */
 import { afterAll, assert } from "@effect/vitest"
 import { randomBytes } from "node:crypto"
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { inEachShell } from "./inEachShell.ts"
@@ -24,11 +24,28 @@ const killSelf = "process.kill(process.pid, 'SIGKILL')"
 
 /** A command that fills an output to the brim is gone, and its supervisor is at the record: it waits, or has given up. */
 const flooded = async (shell: Shell, output: "stdout" | "stderr", options: Options): Promise<Running> => {
-  const full = join(directory, randomBytes(8).toString("hex"))
-  const command = node(
-    `process.${output}.write(Buffer.alloc(1 << 20)); fs.writeFileSync(process.argv[1], ''); ${killSelf}`
-  )
-  const running = start(shell, [...command, full], { ...options, readLater: true })
+  const [enough, full] = [
+    join(directory, randomBytes(8).toString("hex")),
+    join(directory, randomBytes(8).toString("hex"))
+  ]
+  // The first write is what makes it not blocking.
+  const command = node(`
+    const [, enough, full] = process.argv
+    const zeros = Buffer.alloc(1 << 20)
+    const fill = () => { try { while (true) fs.writeSync(process.${output}.fd, zeros) } catch {} }
+    process.${output}.write(zeros)
+    setInterval(() => {
+      const isLast = fs.existsSync(enough)
+      fill()
+      if (!isLast) return
+      fs.writeFileSync(full, "")
+      ${killSelf}
+    }, 5)
+  `)
+  const running = start(shell, [...command, enough, full], { ...options, readLater: true })
+  // What is read after it is full makes room for the record.
+  await until(() => running.isUnread(output), "the output is read no more")
+  writeFileSync(enough, "")
   await until(() => existsSync(full), "the output is full")
   await until(() => members(running.pid).every(({ argv }) => argv[0] !== process.execPath), "the command is gone")
   // Long enough for the supervisor to get there. A test that reads sooner is passed by one that would fail it.

@@ -54,7 +54,7 @@ export interface Options extends Partial<SupervisorScript.Supervised> {
   readonly leaveOpen?: boolean | undefined
   /** Pipes of the kernel, as runtimes have them; Node's own are sockets, which nobody can open a second time. */
   readonly fifos?: boolean | undefined
-  /** The outputs are not read before the test says so. */
+  /** The outputs are not read before the test says so, but for what Node reads ahead of its own pipes. */
   readonly readLater?: boolean | undefined
 }
 
@@ -73,6 +73,8 @@ export interface Running {
   readonly write: (bytes: string | Uint8Array) => Promise<void>
   /** Begins to read the outputs. */
   readonly read: () => void
+  /** Whether nothing of an output is read, or read ahead, before the test says so. */
+  readonly isUnread: (output: "stdout" | "stderr") => boolean
   /** Whether both trailers are here. */
   readonly isTold: () => boolean
 }
@@ -215,6 +217,10 @@ export const start = (inShell: Shell, command: ReadonlyArray<string>, options: O
         stdin.write(bytes, (error) => error instanceof Error ? reject(error) : resolve())
       }),
     read,
+    isUnread: (output) => {
+      const pipe = child[output]
+      return pipe === null || pipe.readableLength >= pipe.readableHighWaterMark
+    },
     isTold
   }
 }
