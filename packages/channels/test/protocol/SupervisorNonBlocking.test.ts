@@ -8,7 +8,17 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { inEachShell } from "./inEachShell.ts"
-import { cleanUp, type Ended, members, type Options, type Running, type Shell, start, until } from "./supervised.ts"
+import {
+  cleanUp,
+  type Ended,
+  isStuck,
+  members,
+  type Options,
+  type Running,
+  type Shell,
+  start,
+  until
+} from "./supervised.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "effect-k8s-"))
 const noCat = join(directory, "bin")
@@ -48,8 +58,8 @@ const flooded = async (shell: Shell, output: "stdout" | "stderr", options: Optio
   writeFileSync(enough, "")
   await until(() => existsSync(full), "the output is full")
   await until(() => members(running.pid).every(({ argv }) => argv[0] !== process.execPath), "the command is gone")
-  // Long enough for the supervisor to get there. A test that reads sooner is passed by one that would fail it.
-  await new Promise((resolve) => setTimeout(resolve, 100))
+  // A test that reads sooner is passed by a supervisor that would fail it.
+  await until(() => isStuck(running.pid) || members(running.pid).length === 0, "the supervisor waits, or has left")
   return running
 }
 

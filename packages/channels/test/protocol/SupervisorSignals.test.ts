@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { inEachShell } from "./inEachShell.ts"
-import { cleanUp, type Ended, members, run, type Running, shells, start, until } from "./supervised.ts"
+import { cleanUp, type Ended, isStuck, members, run, type Running, shells, start, until } from "./supervised.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "effect-k8s-"))
 afterAll(() => {
@@ -124,7 +124,10 @@ inEachShell("a command that does not heed TERM is killed after the grace, and it
 
 inEachShell("a supervisor that cannot tell, because nobody reads, is killed a little later", async (shell) => {
   const running = start(shell, ["sh", "-c", "trap '' TERM; echo ready >&2; exec cat /dev/zero"], { readLater: true })
-  await until(() => members(running.pid).some(({ argv }) => argv[0] === "cat"), "the command runs")
+  // Else the record finds room.
+  const isFull = () =>
+    running.isUnread("stdout") && members(running.pid).some(({ argv, pid }) => argv[0] === "cat" && isStuck(pid))
+  await until(isFull, "the output is full")
   running.hangUp()
   await until(() => members(running.pid).length === 0, "the group is empty")
   running.read()

@@ -243,6 +243,19 @@ export const members = (group: number): ReadonlyArray<{ readonly pid: number; re
     }
   })
 
+/** Whether a process sleeps, and not because it waits for a child: nobody takes what it writes, or has what it reads. */
+export const isStuck = (pid: number): boolean => {
+  try {
+    // A child that has ended is one until its parent knows.
+    if (readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1") !== "") return false
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1")
+    return stat.startsWith("S", stat.lastIndexOf(")") + 2)
+  } catch {
+    // It has ended.
+    return false
+  }
+}
+
 /** Waits until something holds. The limit is only there to fail. */
 export const until = async (holds: () => boolean, what: string): Promise<void> => {
   const limit = Date.now() + 20_000
