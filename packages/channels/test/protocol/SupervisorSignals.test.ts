@@ -102,8 +102,12 @@ inEachShell("a command that ends in order at the end of the session tells its ow
 })
 
 inEachShell("what the client sends does not end a command without stdin", async (shell) => {
-  const running = start(shell, ["sh", "-c", "sleep 0.05; exit 4"])
-  await running.write("noise\nmore noise")
+  const gate = join(directory, `noise-${shell.name}`)
+  mkdirSync(gate)
+  const running = start(shell, ["sh", "-c", "while [ -d \"$0\" ]; do sleep 0.01; done; exit 4", gate], { fifos: true })
+  // More than a pipe holds, so that some of it was read when all of it was taken.
+  await running.write("noise\n".repeat(16_000))
+  rmSync(gate, { recursive: true })
   exited(await running.ended, 4)
 })
 
