@@ -95,18 +95,33 @@ export interface Ended {
   readonly nonce: string
 }
 
-const groups = new Set<number>()
+// A home of its own: bash takes a socket on stdin, as Node's pipes are, for a remote login, and reads ~/.bashrc. It is
+// what all that is started here is known by.
+const home = `/nowhere/${randomBytes(8).toString("hex")}`
 
-/** Ends whatever the tests have left, and only that. */
-export const cleanUp = (): void => {
-  for (const group of groups) {
+/** The processes of this machine, those that have ended and are not forgotten included. */
+const processes = (): ReadonlyArray<{ readonly pid: number; readonly state: string; readonly group: number }> =>
+  readdirSync("/proc").filter((name) => /^\d+$/.test(name)).flatMap((name) => {
     try {
-      process.kill(-group, "SIGKILL")
+      const stat = readFileSync(`/proc/${name}/stat`, "latin1")
+      const [state = "", , group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+      return [{ pid: Number(name), state, group: Number(group) }]
     } catch {
-      // There is nothing left of it.
+      // It ended meanwhile.
+      return []
+    }
+  })
+
+/** Ends whatever the tests have left, and only that: the number of a group that is gone is another's before long. */
+export const cleanUp = (): void => {
+  for (const { group, pid } of processes()) {
+    try {
+      const isOurs = readFileSync(`/proc/${pid}/environ`, "latin1").split("\0").includes(`HOME=${home}`)
+      if (isOurs) process.kill(-group, "SIGKILL")
+    } catch {
+      // It has ended, or is somebody else's.
     }
   }
-  groups.clear()
 }
 
 interface Fifo {
@@ -145,11 +160,9 @@ export const start = (inShell: Shell, command: ReadonlyArray<string>, options: O
     detached: true,
     stdio: fifos === undefined ? "pipe" : [fifos[0].reader, fifos[1].writer, fifos[2].writer],
     cwd: options.directory,
-    // A home of its own: bash takes a socket on stdin, as Node's pipes are, for a remote login, and reads ~/.bashrc.
-    env: { ...(options.container ?? process.env), HOME: "/nowhere" }
+    env: { ...(options.container ?? process.env), HOME: home }
   })
   const pid = child.pid ?? 0
-  groups.add(pid)
   if (fifos !== undefined) { for (const fd of [fifos[0].reader, fifos[1].writer, fifos[2].writer]) closeSync(fd) }
   const stdin = fifos === undefined ? child.stdin : new Socket({ fd: fifos[0].writer, readable: false, writable: true })
   if (stdin === null) throw new Error("no pipes")
@@ -230,13 +243,10 @@ export const run = (inShell: Shell, command: ReadonlyArray<string>, options?: Op
   start(inShell, command, options).ended
 
 /** The processes of a group that still run, with their command lines. */
-export const members = (group: number): ReadonlyArray<{ readonly pid: number; readonly argv: ReadonlyArray<string> }> =>
-  readdirSync("/proc").filter((name) => /^\d+$/.test(name)).flatMap((name) => {
+export const members = (of: number): ReadonlyArray<{ readonly pid: number; readonly argv: ReadonlyArray<string> }> =>
+  processes().filter(({ group, state }) => group === of && state !== "Z").flatMap(({ pid }) => {
     try {
-      const stat = readFileSync(`/proc/${name}/stat`, "latin1")
-      const [state, , pgrp] = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-      if (Number(pgrp) !== group || state === "Z") return []
-      return [{ pid: Number(name), argv: readFileSync(`/proc/${name}/cmdline`, "latin1").split("\0").slice(0, -1) }]
+      return [{ pid, argv: readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0").slice(0, -1) }]
     } catch {
       // It ended meanwhile.
       return []
