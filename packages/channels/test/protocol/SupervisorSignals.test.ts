@@ -181,7 +181,9 @@ inEachShell(
     const running = start(shell, ["sh", "-c", script, gate], { endWithSession: false })
     await until(() => running.stdout() === "ready\n", "ready")
     running.hangUp()
-    // Long enough for a watcher to act, had there been one.
+    // A watcher would be a second process of the supervisor's, and act whenever it has its turn.
+    assert.lengthOf(members(running.pid).filter(({ argv }) => argv.includes("effect-k8s")), 1)
+    // Long enough for anything else to act, had there been something.
     await new Promise((resolve) => setTimeout(resolve, 100))
     assert.isAbove(members(running.pid).length, 0)
     rmSync(gate, { recursive: true })
