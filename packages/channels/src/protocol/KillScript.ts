@@ -60,6 +60,30 @@ kill "-$ek_s" "\${ek_d#/proc/}" || [ ! -d "$ek_d" ] || ek_e=${Code.Refused}
 done
 }`
 
+// Each tenth of a second counts one. No `sleep` is no wait.
+const limit = graceSeconds * 10
+const pause = `${ownPath}
+ek_pause() {
+sleep 0.1 || { sleep 1; ek_i=$((ek_i + 9)); } || ek_i=${limit}
+ek_i=$((ek_i + 1))
+}`
+
+// What the supervisor has reported may not have begun yet: a signal that comes before would be lost, or end the supervisor.
+// It has begun when there is a child that is not the supervisor's own, nor one that has ended: that has no command line.
+// Where the command has ended there may be none to wait for, and where the kernel does not tell children nobody knows.
+const begun = `ek_begun() {
+IFS= read -r ek_c <"$ek_w"
+for ek_p in $ek_c; do
+ek_l=
+IFS= read -r ek_l <"/proc/$ek_p/cmdline"
+[ -z "$ek_l" ] || ek_is "$ek_p" || return 0
+done
+return 1
+}
+ek_w=/proc/$ek_g/task/$ek_g/children ek_i=0
+while [ -r "$ek_w" ] && ! ek_begun && [ "$ek_i" -lt ${limit} ]; do ek_pause; done
+ek_is "$ek_g" || exit ${Code.Gone}`
+
 // One that is killed may have started another meanwhile.
 const send = `case $ek_s in
 INT | QUIT | TERM) kill "-$ek_s" "-$ek_g" || ek_e=${Code.Refused} ;;
@@ -72,14 +96,10 @@ exit "$ek_e"`
 
 // The line says that the signal is sent: whoever reads it may go. What the command does not heed ends it, and then the
 // supervisor too, which could not leave while nobody takes its output.
-const end = `${ownPath}
-kill -TERM "-$ek_g"
+const end = `kill -TERM "-$ek_g"
 echo
 ek_i=0
-while ek_is "$ek_g" && [ "$ek_i" -lt ${graceSeconds * 10} ]; do
-sleep 0.1 || { sleep 1; ek_i=$((ek_i + 9)); } || ek_i=${graceSeconds * 10}
-ek_i=$((ek_i + 1))
-done
+while ek_is "$ek_g" && [ "$ek_i" -lt ${limit} ]; do ek_pause; done
 ! ek_is "$ek_g" || kill -KILL "-$ek_g"`
 
 const argv = (script: ReadonlyArray<string>, { nonce, processGroup }: Group, signal: string): ReadonlyArray<string> => [
@@ -92,12 +112,12 @@ const argv = (script: ReadonlyArray<string>, { nonce, processGroup }: Group, sig
   signal
 ]
 
-/** Sends a signal, by its name with or without `SIG`; ends with one of the codes. */
+/** Sends a signal, by its name with or without `SIG`, when the command has begun; ends with one of the codes. */
 export const signal = (group: Group, name: string): ReadonlyArray<string> =>
-  argv([begin, each, send], group, name.replace(/^SIG/, ""))
+  argv([begin, each, pause, begun, send], group, name.replace(/^SIG/, ""))
 
 /**
  * Ends the command and its supervisor: SIGTERM, a line on stdout, and SIGKILL after {@link graceSeconds} seconds unless
  * they have gone. It goes on when its reader leaves.
  */
-export const terminate = (group: Group): ReadonlyArray<string> => argv([begin, end], group, "TERM")
+export const terminate = (group: Group): ReadonlyArray<string> => argv([begin, pause, end], group, "TERM")

@@ -106,10 +106,12 @@ esac`
 // fd 3 is the session's stdin. The watcher reads it to its end, which comes when the client closes or dies, and then ends
 // the process group. It tells the shell first (HUP), so that the shell leaves it alive to see to what does not heed TERM:
 // the command alone at first, which is the shell's other child, so that the shell can tell its end to a client that is
-// still there. That the first child is the watcher itself shows that /proc speaks of our own processes.
+// still there. What must not end the watcher is ignored before it is there, because its first words may be late. That the
+// first child is the watcher itself shows that /proc speaks of our own processes.
 const watchSession = `trap ek_h=1 HUP
+trap '' INT QUIT TERM
 (
-trap '' HUP INT QUIT TERM
+trap '' HUP
 ${ownPath}
 while read -r ek_l; do :; done
 kill -HUP "$$"

@@ -1,8 +1,8 @@
 import * as KillScript from "@effect-k8s/channels/protocol/KillScript"
 import { afterAll, assert } from "@effect/vitest"
-import { spawn } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { closeSync, constants, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { inEachShell } from "./inEachShell.ts"
@@ -17,27 +17,47 @@ interface Told {
 }
 
 /** Runs the script as an exec does: in a session of its own. */
-const tell = (
-  inShell: Shell,
-  [, ...rest]: ReadonlyArray<string>,
-  env: NodeJS.ProcessEnv = process.env
-): Promise<Told> =>
-  new Promise((resolve, reject) => {
-    const [program, ...first] = inShell.argv ?? ["sh"]
-    const child = spawn(program, [...first, ...rest], {
-      detached: true,
-      env,
-      stdio: ["ignore", "pipe", "pipe"],
-      // None takes so long that ends.
-      timeout: 60_000,
-      killSignal: "SIGKILL"
-    })
-    let [stdout, stderr] = ["", ""]
+const run = (inShell: Shell, [, ...rest]: ReadonlyArray<string>, env: NodeJS.ProcessEnv = process.env) => {
+  const [program, ...first] = inShell.argv ?? ["sh"]
+  const child = spawn(program, [...first, ...rest], {
+    detached: true,
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+    // None takes so long that ends.
+    timeout: 60_000,
+    killSignal: "SIGKILL"
+  })
+  let [stdout, stderr] = ["", ""]
+  const told = new Promise<Told>((resolve, reject) => {
     child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()))
     child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()))
     child.on("error", reject)
     child.on("close", (code) => resolve({ code, stdout, stderr }))
   })
+  return { pid: child.pid ?? 0, told }
+}
+
+const tell = (...words: Parameters<typeof run>): Promise<Told> => run(...words).told
+
+/** Holds the supervisor's script up before a part of it, until the gate is opened. */
+const makeGate = (part: string) => {
+  const directory = mkdtempSync(join(tmpdir(), "effect-k8s-"))
+  const path = join(directory, "gate")
+  execFileSync("mkfifo", [path])
+  // Both ends, so that neither waits for the other to be opened.
+  const gate = openSync(path, constants.O_RDWR)
+  return {
+    edit: (script: string): string => {
+      assert.include(script, part)
+      return script.replace(part, () => `read -r ek_l <'${path}'\n${part}`)
+    },
+    open: (): void => void writeSync(gate, "\n"),
+    remove: (): void => {
+      closeSync(gate)
+      rmSync(directory, { recursive: true })
+    }
+  }
+}
 
 const makeNonce = (): string => randomBytes(16).toString("hex")
 const silent = (code: number): Told => ({ code, stdout: "", stderr: "" })
@@ -74,6 +94,44 @@ for (const stdin of [true, false]) {
     })
   }
 }
+
+for (
+  const [what, part] of [["its supervisor heeds any", "trap : "], ["its program is there", "exec \"$@\""]] as const
+) {
+  for (const [name, code] of [["SIGTERM", 143], ["SIGUSR1", 138], ["SIGKILL", 137]] as const) {
+    inEachShell(`${name} waits for a command that was reported before ${what}`, async (shell) => {
+      const nonce = makeNonce()
+      const gate = makeGate(part)
+      const running = start(shell, ["sleep", "1000"], { nonce, stdin: true, edit: gate.edit })
+      const group = { processGroup: await running.started, nonce }
+      // It waits as long as this test needs.
+      const argv = KillScript.signal(group, name).map((word) =>
+        word.replace("-lt 20 ]; do ek_pause", "-lt 999 ]; do ek_pause")
+      )
+      const { pid, told } = run(shell, argv)
+      await until(() => members(pid).some(({ argv: [program] }) => program === "sleep"), "it waits")
+      gate.open()
+      assert.deepStrictEqual(await told, silent(KillScript.Code.Sent))
+      const { trailers } = await running.ended
+      gate.remove()
+      assert.deepStrictEqual(trailers, { stdout: { _tag: "Exited", code }, stderr: { _tag: "Exited", code } })
+    })
+  }
+}
+
+inEachShell("a watcher that is late is not ended by what the command heeds", async (shell) => {
+  const nonce = makeNonce()
+  const gate = makeGate("trap '' HUP")
+  const script = "trap 'echo heeded' TERM; echo ready; while :; do sleep 0.01; done"
+  const running = start(shell, ["sh", "-c", script], { nonce, edit: gate.edit })
+  await until(() => running.stdout() === "ready\n", "ready")
+  await tell(shell, KillScript.signal({ processGroup: running.pid, nonce }, "SIGTERM"))
+  await until(() => running.stdout() === "ready\nheeded\n", "heeded")
+  gate.open()
+  running.hangUp()
+  await until(() => members(running.pid).length === 0, "the group is empty")
+  gate.remove()
+})
 
 inEachShell("a signal that a command heeds is one for it to handle", async (shell) => {
   const nonce = makeNonce()

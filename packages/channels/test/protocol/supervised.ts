@@ -54,6 +54,8 @@ export interface Options extends Partial<SupervisorScript.Supervised> {
   readonly leaveOpen?: boolean | undefined
   /** Pipes of the kernel, as runtimes have them; Node's own are sockets, which nobody can open a second time. */
   readonly fifos?: boolean | undefined
+  /** Changes the supervisor's script, as to make a part of it late. */
+  readonly edit?: ((script: string) => string) | undefined
   /** The outputs are not read before the test says so, but for what Node reads ahead of its own pipes. */
   readonly readLater?: boolean | undefined
 }
@@ -145,7 +147,7 @@ const makeFifo = (): Fifo => {
 /** Starts a command under the supervisor. */
 export const start = (inShell: Shell, command: ReadonlyArray<string>, options: Options = {}): Running => {
   const nonce = options.nonce ?? randomBytes(16).toString("hex")
-  const [, ...rest] = SupervisorScript.argv({
+  const [, c = "", script = "", ...rest] = SupervisorScript.argv({
     stdin: false,
     stdout: true,
     stderr: true,
@@ -156,7 +158,7 @@ export const start = (inShell: Shell, command: ReadonlyArray<string>, options: O
   })
   const [program, ...first] = inShell.argv ?? ["sh"]
   const fifos = options.fifos === true ? [makeFifo(), makeFifo(), makeFifo()] as const : undefined
-  const child: ChildProcess = spawn(program, [...first, ...rest], {
+  const child: ChildProcess = spawn(program, [...first, c, options.edit?.(script) ?? script, ...rest], {
     detached: true,
     stdio: fifos === undefined ? "pipe" : [fifos[0].reader, fifos[1].writer, fifos[2].writer],
     cwd: options.directory,
