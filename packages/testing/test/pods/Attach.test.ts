@@ -5,7 +5,16 @@ import * as Result from "effect/Result"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { awaitPod, container, containerStatus, createPod, getPod, reference, start } from "../support/Cluster.ts"
+import {
+  awaitPod,
+  container,
+  containerStatus,
+  createPod,
+  getPod,
+  markIsThere,
+  reference,
+  start
+} from "../support/Cluster.ts"
 import { eventually } from "../support/Eventually.ts"
 import * as ExecClient from "../support/ExecClient.ts"
 import { ways } from "../support/Terminals.ts"
@@ -156,8 +165,9 @@ describe("an attach", () => {
 
   it.live("goes on when the pod is told to end, until its process has", () =>
     Effect.gen(function*() {
-      const script = "trap 'echo last; exit 0' TERM; while :; do sleep 0.01; done"
+      const script = "trap 'echo last; exit 0' TERM; : > on; while :; do sleep 0.01; done"
       const cluster = yield* start({}, running(script))
+      yield* markIsThere(cluster, "on")
       const client = yield* attach(cluster, "oe")
       yield* Effect.result(cluster.registry.remove(reference(cluster), { gracePeriodSeconds: 5 }))
       yield* client.ended

@@ -31,6 +31,10 @@ const over = (script: string) =>
     return cluster
   })
 
+/** Waits until the log is this: a container is ready before its command has written anything. */
+const shows = (cluster: TestCluster.Service, log: string) =>
+  eventually(get(cluster), ({ body }) => assert.strictEqual(body, log))
+
 describe("the log of a container", () => {
   it.live("has both outputs, and stays after the end", () =>
     Effect.gen(function*() {
@@ -80,6 +84,8 @@ describe("the log of a container", () => {
   it.live("ends for its followers with the pod, and lets go of those who leave", () =>
     Effect.gen(function*() {
       const cluster = yield* start({}, sh("echo on; exec sleep 1000"))
+      yield* shows(cluster, "on\n")
+      yield* eventually(cluster.stats, ({ openExchanges }) => assert.strictEqual(openExchanges, 0))
       const leaving = yield* Effect.forkChild(get(cluster, "follow=true"))
       yield* eventually(cluster.stats, ({ openExchanges }) => assert.strictEqual(openExchanges, 1))
       yield* Fiber.interrupt(leaving)
@@ -160,6 +166,6 @@ describe("the log of a container", () => {
       const cluster = yield* start({}, sh("echo on; exec sleep 1000"))
       yield* ExecClient.run(cluster, ["echo", "not in the log"])
       yield* awaitPod(cluster, isReady)
-      assert.strictEqual((yield* get(cluster)).body, "on\n")
+      yield* shows(cluster, "on\n")
     }))
 })

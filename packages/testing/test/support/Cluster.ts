@@ -4,6 +4,7 @@ import * as TestCluster from "@effect-k8s/testing/TestCluster"
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as Fs from "node:fs"
 import { eventually } from "./Eventually.ts"
 
 const podRow = (cluster: TestCluster.Service) => {
@@ -59,6 +60,20 @@ export const isReady = (pod: StoredObject): void =>
       Json.get(one, "type") === "Ready" && Json.get(one, "status") === "True"
     )
   )
+
+const directoryOf = (cluster: TestCluster.Service) =>
+  cluster.pods.directory({ namespace: "default", pod: "p", container: "main" })
+
+/** Waits until the container `main` of `p` has made a file, to say how far its command is: ready it is before that begins. */
+export const markIsThere = Effect.fnUntraced(function*(cluster: TestCluster.Service, name: string) {
+  const directory = yield* directoryOf(cluster)
+  yield* eventually(Effect.sync(() => Fs.existsSync(`${directory}/${name}`)), (exists) => assert.isTrue(exists))
+})
+
+/** Makes a file in the container `main` of `p`, for which its command waits. */
+export const mark = Effect.fnUntraced(function*(cluster: TestCluster.Service, name: string) {
+  Fs.writeFileSync(`${yield* directoryOf(cluster)}/${name}`, "")
+})
 
 /** A cluster without TLS, with one pod that is ready. */
 export const start = Effect.fnUntraced(function*(
