@@ -5,7 +5,7 @@ import * as SpdyFrame from "@effect-k8s/channels/protocol/SpdyFrame"
 import * as ExecFault from "@effect-k8s/testing/pods/ExecFault"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { start } from "../support/Cluster.ts"
+import { mark, start } from "../support/Cluster.ts"
 import { eventually } from "../support/Eventually.ts"
 import * as SpdyClient from "../support/SpdyClient.ts"
 
@@ -155,8 +155,12 @@ describe("an exec over SPDY", () => {
   it.live("ends both outputs of a command that has left its stdin unread, and then says nothing more", () =>
     Effect.gen(function*() {
       const cluster = yield* start()
-      const client = yield* SpdyClient.open(cluster, sh("head -c 1 >/dev/null; exit 3"), { streams: "ioe" })
+      // It ends when more of its stdin has arrived than its pipe holds: else it is told how it ended.
+      const script = "head -c 1 >/dev/null; while [ ! -e go ]; do sleep 0.05; done; exit 3"
+      const client = yield* SpdyClient.open(cluster, sh(script), { streams: "ioe" })
       for (let i = 0; i < 32; i++) client.send("stdin", new Uint8Array(32_768))
+      yield* eventually(cluster.pods.execs(), ([exec]) => assert.strictEqual(exec?.stdinBytes, 32 * 32_768))
+      yield* mark(cluster, "go")
       yield* eventually(Effect.sync(() => client.events), (events) => assert.includeMembers([...events], ["Ended 5"]))
       yield* Effect.sleep("100 millis")
       assert.strictEqual(client.text("error"), "")

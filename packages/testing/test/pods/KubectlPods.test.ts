@@ -9,7 +9,7 @@ import { spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { container, start } from "../support/Cluster.ts"
+import { container, mark, start } from "../support/Cluster.ts"
 import { eventually } from "../support/Eventually.ts"
 import { oldestAndNewest } from "../support/Kubectl.ts"
 
@@ -92,12 +92,18 @@ describe.skipIf(able.length === 0)("kubectl (skipped where none of 1.30 or later
       `${name} takes the harm of real servers for success, as it does there`,
       () =>
         Effect.gen(function*() {
-          const cluster = yield* start({ tls: true, pods: { backendBufferBytes: 64 << 20 } })
+          // A server that holds little takes all of stdin only when it drops it. Then the command reads, and ends.
+          const cluster = yield* start({ tls: true, pods: { backendBufferBytes: 64 * 1024 } })
           const run = yield* kubectl(file, cluster)
-          const cut = yield* run(
-            ["exec", "-i", "p", "--", "sh", "-c", "exec >f; sleep 0.3; cat"],
-            "x".repeat(3_000_000)
-          )
+          const [cut] = yield* Effect.all([
+            run(
+              ["exec", "-i", "p", "--", "sh", "-c", "exec >f; while [ ! -e go ]; do sleep 0.05; done; cat"],
+              "x".repeat(3_000_000)
+            ),
+            eventually(cluster.pods.execs(), ([exec]) => {
+              assert.strictEqual(exec?.arrivals.at(-1)?.kind, "end-of-stdin")
+            }).pipe(Effect.andThen(mark(cluster, "go")))
+          ], { concurrency: 2 })
           assert.strictEqual(cut.code, 0)
           const stored = yield* run(["exec", "p", "--", "sh", "-c", "wc -c < f"])
           assert.isBelow(Number(stored.out), 300_000)

@@ -12,7 +12,19 @@ import * as Cluster from "../support/Cluster.ts"
 import { eventually } from "../support/Eventually.ts"
 import * as ExecClient from "../support/ExecClient.ts"
 
-const { awaitPod, container, containerStatus, createPod, getPod, isReady, reference, start, status } = Cluster
+const {
+  awaitPod,
+  container,
+  containerStatus,
+  createPod,
+  getPod,
+  isReady,
+  mark,
+  markIsThere,
+  reference,
+  start,
+  status
+} = Cluster
 
 const sh = (script: string): ReadonlyArray<string> => ["sh", "-c", script]
 
@@ -245,10 +257,7 @@ describe("a pod", () => {
 })
 
 // A trap is set a moment after its container is ready.
-const trapIsSet = Effect.fnUntraced(function*(cluster: TestCluster.Service) {
-  const directory = yield* cluster.pods.directory({ namespace: "default", pod: "p", container: "main" })
-  yield* eventually(Effect.sync(() => Fs.existsSync(`${directory}/on`)), (exists) => assert.isTrue(exists))
-})
+const trapIsSet = (cluster: TestCluster.Service) => markIsThere(cluster, "on")
 
 describe("the deletion of a pod", () => {
   const trapping = {
@@ -344,6 +353,15 @@ describe("the end of a container", () => {
     }))
 })
 
+// What has ended may be taken away between two looks at it.
+const lives = (pid: number): boolean => {
+  try {
+    return !/ [ZX] /.test(Fs.readFileSync(`/proc/${pid}/stat`, "utf8"))
+  } catch {
+    return false
+  }
+}
+
 describe("the end of a cluster", () => {
   it.live("leaves no process, no directory and no listener", () =>
     Effect.gen(function*() {
@@ -363,9 +381,7 @@ describe("the end of a cluster", () => {
       assert.notDeepEqual(listeners(), before)
       yield* Scope.close(scope, Exit.void)
       assert.notStrictEqual(client.end(), "fin")
-      for (const pid of pids) {
-        assert.isFalse(Fs.existsSync(`/proc/${pid}`) && !/ [ZX] /.test(Fs.readFileSync(`/proc/${pid}/stat`, "utf8")))
-      }
+      for (const pid of pids) assert.isFalse(lives(pid))
       assert.isFalse(Fs.existsSync(Path.dirname(Path.dirname(directory))))
       assert.deepStrictEqual(listeners(), before)
     }))
@@ -387,8 +403,11 @@ describe("the end of a cluster", () => {
         yield* open("while :; do echo x; done", ExecClient.v4, true)
         const left = yield* open("sleep 1000", ExecClient.v5)
         left.destroy()
-        const unread = yield* open("sleep 0.1", ExecClient.v5)
+        // It ends when more of its stdin has arrived than its pipe holds.
+        const unread = yield* open("while [ ! -e go ]; do sleep 0.05; done", ExecClient.v5)
         yield* unread.feed(1 << 20)
+        yield* eventually(cluster.pods.execs(), (all) => assert.strictEqual(all.at(-1)?.stdinBytes, 1 << 20))
+        yield* mark(cluster, "go")
         yield* eventually(cluster.pods.execs(), (all) => assert.isTrue(all.some(({ harm }) => harm.includes("hung"))))
       })
       yield* LeakCheck.checked(busy, probe)
