@@ -30,8 +30,10 @@ describe("watching", () => {
           })
         const kinds = (number: number) => (run: Run) => Result.isSuccess(run) && run.success.kinds === number
         yield* until(kinds(1))
-        // A watcher takes a moment to begin.
-        const pears = write("crds/b.yaml", definition({ kind: "Pear", plural: "pears" }))
+        // A watcher takes a moment to begin, and hears of a file only when it is written. `write` leaves one that is as it
+        // should be.
+        const pear = definition({ kind: "Pear", plural: "pears" })
+        const pears = Effect.uninterruptible(fs.writeFileString(Path.join(folder, "crds/b.yaml"), pear))
         yield* Effect.raceFirst(until(kinds(2)), Effect.forever(Effect.andThen(pears, Effect.sleep("500 millis"))))
         assert.include(yield* fs.readFileString(Path.join(folder, "src/example.com/v1.ts")), "export const Pear")
         yield* write("crds/b.yaml", definition({ kind: "{}" }))
@@ -66,11 +68,12 @@ describe("watching", () => {
             }
           })
         yield* until("Apple")
+        // What is under way when nobody waits for it any more would come after the next one.
         const put = (kind: string) =>
-          Effect.andThen(
+          Effect.uninterruptible(Effect.andThen(
             Write.file(at("a.yaml.new"), definition({ kind, plural: "apples" })),
             fs.rename(at("a.yaml.new"), at("a.yaml"))
-          )
+          ))
         // A watcher takes a moment to begin.
         const again = Effect.forever(Effect.andThen(put("Pear"), Effect.sleep("500 millis")))
         yield* Effect.raceFirst(until("Pear"), again)
