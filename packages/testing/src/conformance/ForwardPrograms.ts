@@ -53,7 +53,7 @@ export const listening = ({ http, lab }: Ports): Effect.Effect<void> =>
       }
       socket.once("connect", () => settle(true)).once("error", () => settle(false))
       return Effect.sync(() => socket.destroy())
-    }).pipe(Effect.repeat({ schedule: Schedule.spaced("20 millis"), until: (isThere) => isThere, times: 500 })), {
+    }).pipe(Effect.repeat({ schedule: Schedule.spaced("20 millis"), until: (isThere) => isThere })), {
     discard: true
   })
 

@@ -122,12 +122,15 @@ export const withSelecting = Effect.fnUntraced(function*(
   )
 })
 
-/** What a local client gets in answer to a text, until the end. */
-export const local = (host: string, port: number, text: string): Effect.Effect<string> =>
+/** What a local client gets in answer to a text, until the end; whoever wants to know is told when something has come. */
+export const local = (host: string, port: number, text: string, onData?: () => void): Effect.Effect<string> =>
   Effect.callback((resume) => {
     let got = ""
     const socket = Net.connect({ host, port }, () => socket.write(text))
-    socket.on("data", (chunk: Buffer) => (got += chunk.toString()))
+    socket.on("data", (chunk: Buffer) => {
+      got += chunk.toString()
+      onData?.()
+    })
     socket.on("end", () => resume(Effect.succeed(got)))
     socket.on("error", (cause) => resume(Effect.succeed(`${got}error: ${cause.message}`)))
     return Effect.sync(() => socket.destroy())
