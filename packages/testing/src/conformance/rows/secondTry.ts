@@ -30,7 +30,9 @@ const doubtful: ReadonlyArray<readonly [name: string, fault: ExecFault.ExecFault
   ["no answer in time", ExecFault.hang, 0]
 ]
 
-const settings: ExecOptions = { handshakeTimeout: "1 second" }
+/** Where no answer comes, a handshake takes as long as it may; the one that follows has no more time. */
+const settingsOf = (fault: ExecFault.ExecFault): ExecOptions =>
+  fault === ExecFault.hang ? { handshakeTimeout: "3 seconds" } : {}
 
 /** The rows. */
 export const rows: ReadonlyArray<Row> = [
@@ -45,7 +47,7 @@ export const rows: ReadonlyArray<Row> = [
           for (const [name, fault, started] of doubtful) {
             const marker = Remote.makeMarker()
             yield* Scripted.fault(marker, fault, { times: 1 })
-            const command = Exec.on(target(), { ...settings, ...options, fallback })(["true", marker])
+            const command = Exec.on(target(), { ...settingsOf(fault), ...options, fallback })(["true", marker])
             // One that remembers nothing of the answers before.
             const outcome = yield* reasonOf(Effect.scoped(Effect.gen(function*() {
               const handle = yield* Effect.provideService(command, KubeClient, yield* Clients.make())
@@ -93,8 +95,8 @@ export const rows: ReadonlyArray<Row> = [
         yield* Effect.scoped(Effect.gen(function*() {
           const client = yield* Clients.make()
           const { attempts, transport } = resource === "pods/attach"
-            ? yield* Effect.provideService(Attach.attach(target(), settings), KubeClient, client)
-            : yield* Effect.provideService(PortForward.open(target("web"), settings), KubeClient, client)
+            ? yield* Effect.provideService(Attach.attach(target()), KubeClient, client)
+            : yield* Effect.provideService(PortForward.open(target("web")), KubeClient, client)
           yield* same(transport, "spdy", `transport of ${resource} after answer ${i}`)
           yield* same(attempts.length, 1, `attempts told of ${resource} after answer ${i}`)
         }))
