@@ -36,10 +36,15 @@ const portForward = (file: string, cluster: TestCluster.Service, args: ReadonlyA
       const env = { PATH: process.env["PATH"], HOME: home, KUBECONFIG: kubeconfig }
       const child = spawn(file, ["port-forward", ...args], { env })
       let [out, err] = ["", ""]
+      let code: number | null = null
       child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()))
       child.stderr.on("data", (chunk: Buffer) => (err += chunk.toString()))
-      child.on("close", () => Fs.rmSync(home, { recursive: true, force: true }))
-      return { child, out: () => out, err: () => err, code: () => child.exitCode }
+      // What it has said is here by then.
+      child.on("close", (how) => {
+        code = how
+        Fs.rmSync(home, { recursive: true, force: true })
+      })
+      return { child, out: () => out, err: () => err, code: () => code }
     }),
     ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
   )
@@ -113,8 +118,7 @@ describe.skipIf(chosen.length === 0)("kubectl port-forward (skipped where none i
           yield* eventually(Effect.sync(running.code), (code) => assert.strictEqual(code, 1))
           assert.include(running.err(), "no such thing")
           assert.include(running.err(), "lost connection to pod")
-        }),
-      60_000
+        })
     )
   }
 
