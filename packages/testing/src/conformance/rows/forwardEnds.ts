@@ -219,7 +219,7 @@ export const rows: ReadonlyArray<Row> = [
     yield* same(yield* ignored.hits, 1, "connections that were not taken")
     yield* cluster.pods.injectForward({ port: ports.lab }, ForwardFault.ignore, { times: 2 })
     const error = yield* failureOf(Effect.scoped(Effect.flatMap(
-      open({ handshakeTimeout: "300 millis" }),
+      open({ handshakeTimeout: "3 seconds" }),
       (impatient) => impatient.connect(ports.lab)
     )))
     yield* same(error.reason._tag, "PeerStalled", "reason when none takes it")
