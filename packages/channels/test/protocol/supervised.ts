@@ -178,6 +178,20 @@ export const start = (inShell: Shell, command: ReadonlyArray<string>, options: O
   const ended = Promise.withResolvers<Ended>()
   const parsers = { stdout: SupervisorOutput.makeParser(nonce), stderr: SupervisorOutput.makeParser(nonce) }
   const isTold = (): boolean => trailers.stdout !== undefined && trailers.stderr !== undefined
+  let exit: { readonly code: number | null; readonly signal: string | null } | undefined
+  const finish = (): void => {
+    if (exit === undefined) return
+    ended.resolve({
+      stdout: Buffer.concat([...output.stdout, ...parsers.stdout.end()]),
+      stderr: Buffer.concat([...output.stderr, ...parsers.stderr.end()]),
+      trailers: { stdout: trailers.stdout, stderr: trailers.stderr },
+      processGroup,
+      raw: { stdout: Buffer.concat(raw.stdout), stderr: Buffer.concat(raw.stderr) },
+      ...exit,
+      nonce
+    })
+  }
+  const drained = { stdout: Promise.withResolvers<void>(), stderr: Promise.withResolvers<void>() }
   const read = (): void => {
     const streams = fifos === undefined
       ? { stdout: child.stdout, stderr: child.stderr }
@@ -193,28 +207,23 @@ export const start = (inShell: Shell, command: ReadonlyArray<string>, options: O
         }
         if (parsed.trailer === undefined) return
         trailers[name] = parsed.trailer
+        if (!isTold()) return
         // The acknowledgement.
-        if (isTold() && options.leaveOpen !== true) stdin.end()
+        if (options.leaveOpen !== true) stdin.end()
+        finish()
       })
+      if (fifos !== undefined) streams[name]?.on("end", drained[name].resolve)
     }
   }
   if (options.readLater !== true) read()
-  const finish = (code: number | null, signal: string | null): void =>
-    ended.resolve({
-      stdout: Buffer.concat([...output.stdout, ...parsers.stdout.end()]),
-      stderr: Buffer.concat([...output.stderr, ...parsers.stderr.end()]),
-      trailers: { stdout: trailers.stdout, stderr: trailers.stderr },
-      processGroup,
-      raw: { stdout: Buffer.concat(raw.stdout), stderr: Buffer.concat(raw.stderr) },
-      code,
-      signal,
-      nonce
-    })
-  // "close" waits for the outputs too, which a process left behind may hold: then the trailers are what ends them.
-  child.on("close", finish)
+  // The outputs end too, unless a process left behind holds them: then the trailers are what ends them.
   child.on("exit", (code, signal) => {
-    if (isTold()) finish(code, signal)
+    exit = { code, signal }
+    if (isTold()) finish()
+    else if (fifos !== undefined) void Promise.all([drained.stdout.promise, drained.stderr.promise]).then(finish)
   })
+  // That is of Node's own pipes.
+  if (fifos === undefined) child.on("close", finish)
   child.on("error", ended.reject)
   // The shell ends without reading all of it where a test says so.
   stdin.on("error", () => {})
