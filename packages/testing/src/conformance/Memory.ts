@@ -7,15 +7,13 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 
 const interval = "10 millis"
-// A collection takes a few milliseconds.
-const samplesPerCollection = 5
-// How many bytes pass between two moments is up to the machine, so those that have passed are collected by their number: they
-// are young, which takes a fraction of a millisecond.
+// How many bytes pass between two moments is up to the machine, so those that have passed are collected by their number. What
+// has waited for its reader is old, so all of it is looked at, which takes a few milliseconds.
 const bytesPerCollection = 1024 * 1024
 
 /** Collects garbage, where the runtime was started so that a program may. */
-const collect = (type: "major" | "minor"): void => {
-  if ("gc" in globalThis && typeof globalThis.gc === "function") globalThis.gc({ type })
+const collect = (): void => {
+  if ("gc" in globalThis && typeof globalThis.gc === "function") globalThis.gc({ type: "major" })
 }
 
 /** What an effect gives, and what it took. */
@@ -40,16 +38,11 @@ export const growth = Effect.fnUntraced(function*<A, E, R>(
     if (uncollected < bytesPerCollection) return
     uncollected = 0
     look()
-    collect("minor")
+    collect()
   }
-  let samples = 0
-  const sample = Effect.sync(() => {
-    if (++samples % samplesPerCollection === 0) collect("major")
-    look()
-  })
   const value = yield* Effect.raceFirst(
     move(moved),
-    Effect.andThen(Effect.repeat(sample, Schedule.spaced(interval)), Effect.never)
+    Effect.andThen(Effect.repeat(Effect.sync(look), Schedule.spaced(interval)), Effect.never)
   )
   return { value, bytes: peak - before }
 })

@@ -12,8 +12,8 @@ import { check, failureOf, type Options, type Row, row, same } from "../Row.ts"
 const MiB = 1024 * 1024
 const GiB = 1024 * MiB
 
-// Measured with garbage collected meanwhile, at a load of 1 to 11. On Node 26 10 to 15 MiB are taken for stdin and 12 to 20 for
-// stdout, 0 to 3 of them after the first 128 MiB. On Deno it is up to 37, of which 0 to 2 come after the first 256. A client
+// Measured with garbage collected meanwhile, at a load of 4 to 15. On Node 26 11 to 16 MiB are taken for stdin and 12 to 23 for
+// stdout, 0 to 3 of them after the first 128 MiB. On Deno it is up to 39, of which 0 to 2 come after the first 256. A client
 // that buffers what its peer or its reader leaves takes hundreds.
 const isDeno = "Deno" in globalThis
 const warmUp = (isDeno ? 256 : 128) * MiB
