@@ -22,9 +22,8 @@ import { clusterOf, serve } from "./support/webPod.ts"
 
 const MiB = 1024 * 1024
 
-/** Waits, for as long as the test may take. */
 const until = (condition: () => boolean): Effect.Effect<boolean> =>
-  Effect.repeat(Effect.sync(condition), { schedule: Schedule.spaced("10 millis"), until: (met) => met })
+  Effect.repeat(Effect.sync(condition), { schedule: Schedule.spaced("10 millis"), until: (met) => met, times: 500 })
 
 const settled = async (value: () => number): Promise<number> => {
   for (let last = -1;;) {
@@ -183,14 +182,14 @@ layer(clusterOf(), { excludeTestServices: true })("a forwarded connection as a s
       for (const early of [false, true]) {
         const scope = yield* Scope.make()
         const stream = yield* Scope.provide(NodePortForward.duplex(forward, port), scope)
-        yield* until(() => count() === 1)
+        assert.isTrue(yield* until(() => count() === 1))
         if (early) {
           stream.destroy()
-          yield* until(() => count() === 0)
+          assert.isTrue(yield* until(() => count() === 0))
         }
         yield* Scope.close(scope, Exit.void)
         assert.deepStrictEqual([stream.destroyed, stream.closed, stream.errored], [true, true, null])
-        yield* until(() => count() === 0)
+        assert.isTrue(yield* until(() => count() === 0))
       }
       assert.strictEqual((yield* forward.stats).connections, 0)
     }))
@@ -205,7 +204,7 @@ layer(clusterOf(), { excludeTestServices: true })("a forwarded connection as a s
       const dialling = yield* Effect.forkDetach(Effect.scoped(NodePortForward.duplex(forward, port)))
       yield* Effect.repeat(ignored.hits, { schedule: Schedule.spaced("10 millis"), until: (hits) => hits === 2 })
       dialling.interruptUnsafe()
-      yield* until(() => dialling.pollUnsafe() !== undefined)
+      assert.isTrue(yield* until(() => dialling.pollUnsafe() !== undefined))
       assert.strictEqual((yield* forward.stats).connections, 0)
     }))
 
@@ -257,7 +256,7 @@ layer(clusterOf(), { excludeTestServices: true })("a forwarded connection as a s
       yield* cluster.pods.injectForward({ port }, ForwardFault.refuse("nobody is at home"))
       const refused = yield* NodePortForward.duplex(forward, port)
       refused.resume()
-      yield* until(() => refused.closed)
+      assert.isTrue(yield* until(() => refused.closed))
       assert(ChannelError.isChannelError(refused.errored))
       assert.include(refused.errored.message, "nobody is at home")
       const error = yield* Effect.flip(NodePortForward.duplex(forward, "nameless"))

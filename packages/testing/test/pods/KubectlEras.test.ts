@@ -107,7 +107,8 @@ describe.skipIf(installed.length === 0)("kubectl on each era (skipped where none
             assert.include(yield* ask(port()), "hello\n")
             const records = yield* cluster.pods.forwards()
             assert.deepStrictEqual(records.map(({ transport }) => transport), [forward ? "tunnel" : "spdy"])
-          })
+          }),
+        60_000
       )
     }
   }

@@ -84,7 +84,8 @@ describe.skipIf(able.length === 0)("kubectl (skipped where none of 1.30 or later
           assert.strictEqual(following.out, "first\nsecond\n")
           assert.strictEqual((yield* run(["get", "pods"])).err.trim(), "No resources found in default namespace.")
           assert.deepStrictEqual(yield* cluster.pods.processes, [])
-        })
+        }),
+      30_000
     )
 
     it.live(
@@ -117,7 +118,8 @@ describe.skipIf(able.length === 0)("kubectl (skipped where none of 1.30 or later
           assert.strictEqual((yield* run(["exec", "p", "--", "true"])).code, 1)
           yield* cluster.pods.inject({}, ExecFault.fragmentOutput(3))
           assert.strictEqual((yield* run(["exec", "p", "--", "echo", "fragments"])).out, "fragments\n")
-        })
+        }),
+      30_000
     )
   }
 })
@@ -153,7 +155,8 @@ describe.skipIf(overSpdy.length === 0)("kubectl over SPDY (skipped where none is
             cluster.pods.processes,
             (processes) => assert.deepStrictEqual(processes.filter(({ exec }) => exec !== undefined), [])
           )
-        })
+        }),
+      30_000
     )
 
     it.live(
@@ -165,7 +168,8 @@ describe.skipIf(overSpdy.length === 0)("kubectl over SPDY (skipped where none is
           yield* cluster.pods.inject({}, ExecFault.withoutStatus)
           const silent = yield* run(["exec", "p", "--", "sh", "-c", "exit 3"])
           assert.deepStrictEqual([silent.code, silent.err], [0, ""])
-        })
+        }),
+      30_000
     )
   }
 })

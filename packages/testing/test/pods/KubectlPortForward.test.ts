@@ -118,7 +118,8 @@ describe.skipIf(chosen.length === 0)("kubectl port-forward (skipped where none i
           yield* eventually(Effect.sync(running.code), (code) => assert.strictEqual(code, 1))
           assert.include(running.err(), "no such thing")
           assert.include(running.err(), "lost connection to pod")
-        })
+        }),
+      60_000
     )
   }
 

@@ -113,7 +113,8 @@ describe("a process that ends without closing its cluster", () => {
           }),
           ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
         )
-        yield* eventually(Effect.sync(() => state.out), (out) => assert.include(out, "ready"))
+        // A program that starts may take a while; what it leaves has to be gone within the usual time.
+        yield* eventually(Effect.sync(() => state.out), (out) => assert.include(out, "ready"), 6000)
         const home = yield* eventuallyHome(state.child.pid ?? 0)
         if (how === "exit") state.child.stdin.write("end\n")
         else state.child.kill(how)

@@ -177,7 +177,7 @@ export const rows: ReadonlyArray<Row> = [
     const { sockets } = yield* Effect.repeat(forward.stats, {
       schedule: Schedule.spaced("10 millis"),
       until: ({ sockets }) => sockets === 0,
-      times: 6000
+      times: 100
     })
     yield* same(sockets, 0, "sockets afterwards")
   }),
