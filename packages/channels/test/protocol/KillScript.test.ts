@@ -2,7 +2,17 @@ import * as KillScript from "@effect-k8s/channels/protocol/KillScript"
 import { afterAll, assert } from "@effect/vitest"
 import { execFileSync, spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { closeSync, constants, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs"
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  writeFileSync,
+  writeSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { inEachShell } from "./inEachShell.ts"
@@ -17,32 +27,35 @@ interface Told {
 }
 
 /** Runs the script as an exec does: in a session of its own. */
-const run = (inShell: Shell, [, ...rest]: ReadonlyArray<string>, env: NodeJS.ProcessEnv = process.env) => {
-  const [program, ...first] = inShell.argv ?? ["sh"]
-  const child = spawn(program, [...first, ...rest], {
-    detached: true,
-    env,
-    stdio: ["ignore", "pipe", "pipe"],
-    // None takes so long that ends.
-    timeout: 60_000,
-    killSignal: "SIGKILL"
-  })
-  let [stdout, stderr] = ["", ""]
-  const told = new Promise<Told>((resolve, reject) => {
+const tell = (
+  inShell: Shell,
+  [, ...rest]: ReadonlyArray<string>,
+  env: NodeJS.ProcessEnv = process.env
+): Promise<Told> =>
+  new Promise((resolve, reject) => {
+    const [program, ...first] = inShell.argv ?? ["sh"]
+    const child = spawn(program, [...first, ...rest], {
+      detached: true,
+      env,
+      stdio: ["ignore", "pipe", "pipe"],
+      // None takes so long that ends.
+      timeout: 60_000,
+      killSignal: "SIGKILL"
+    })
+    let [stdout, stderr] = ["", ""]
     child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()))
     child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()))
     child.on("error", reject)
     child.on("close", (code) => resolve({ code, stdout, stderr }))
   })
-  return { pid: child.pid ?? 0, told }
-}
 
-const tell = (...words: Parameters<typeof run>): Promise<Told> => run(...words).told
+/** A pause of the script, and where it gives up. */
+const [pause, limit] = ["ek_pause() {\n", "-lt 20 ]; do ek_pause"]
 
 /** Holds the supervisor's script up before a part of it, until the gate is opened. */
 const makeGate = (part: string) => {
   const directory = mkdtempSync(join(tmpdir(), "effect-k8s-"))
-  const path = join(directory, "gate")
+  const [path, mark] = [join(directory, "gate"), join(directory, "awaited")]
   execFileSync("mkfifo", [path])
   // Both ends, so that neither waits for the other to be opened.
   const gate = openSync(path, constants.O_RDWR)
@@ -51,6 +64,10 @@ const makeGate = (part: string) => {
       assert.include(script, part)
       return script.replace(part, () => `read -r ek_l <'${path}'\n${part}`)
     },
+    /** Lets the script of a signal wait for as long as it takes, and tell that it does. */
+    awaited: (word: string): string =>
+      word.replace(pause, () => `${pause}: >'${mark}'\n`).replace(limit, limit.replace("20", "999")),
+    isAwaited: (): boolean => existsSync(mark),
     open: (): void => void writeSync(gate, "\n"),
     remove: (): void => {
       closeSync(gate)
@@ -104,12 +121,8 @@ for (
       const gate = makeGate(part)
       const running = start(shell, ["sleep", "1000"], { nonce, stdin: true, edit: gate.edit })
       const group = { processGroup: await running.started, nonce }
-      // It waits as long as this test needs.
-      const argv = KillScript.signal(group, name).map((word) =>
-        word.replace("-lt 20 ]; do ek_pause", "-lt 999 ]; do ek_pause")
-      )
-      const { pid, told } = run(shell, argv)
-      await until(() => members(pid).some(({ argv: [program] }) => program === "sleep"), "it waits")
+      const told = tell(shell, KillScript.signal(group, name).map(gate.awaited))
+      await until(gate.isAwaited, "it waits")
       gate.open()
       assert.deepStrictEqual(await told, silent(KillScript.Code.Sent))
       const { trailers } = await running.ended
