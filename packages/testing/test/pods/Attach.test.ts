@@ -209,13 +209,15 @@ describe("an attach", () => {
 
 describe.each(ways)("a terminal by the %s", (terminals) => {
   const startPod = (spec: Parameters<typeof start>[1] = {}) => start({ pods: { terminals } }, spec)
-  const script = "echo \"begun\"; while read -r l; do [ \"$l\" = size ] && stty size || echo \"got $l\"; " +
+  const script = "echo \"begun\"; : > on; while read -r l; do [ \"$l\" = size ] && stty size || echo \"got $l\"; " +
     "[ \"$l\" != quit ] || exit 7; done; exit 5"
   const withTty = running(script, { stdin: true, tty: true })
 
   it.live("of a container echoes, has one output, and takes the sizes of whoever is attached", () =>
     Effect.gen(function*() {
       const cluster = yield* startPod(withTty)
+      // What is typed before is shown before its first word.
+      yield* markIsThere(cluster, "on")
       const [one, other] = [yield* attach(cluster, "iot"), yield* attach(cluster, "io", v4)]
       one.send(0, "hi\n")
       yield* shows(one, 1, "hi\r\ngot hi\r\n")
